@@ -1,0 +1,111 @@
+"""Every exception that Paddock raises on purpose, so that a caller can catch by meaning.
+
+    PaddockError                 says what, with which value, and (hint) what to do
+    ├── UsageError               an argument, option or configuration key that cannot be honoured
+    ├── MissingExtra             a library of an optional extra is not installed
+    ├── ModelNotFound            no model of that name or at that path
+    ├── CheckpointError          weight files that cannot be read or do not fit their configuration
+    │   ├── CorruptCheckpoint    truncated, wrong magic, checksum or NaN scale
+    │   ├── TensorMismatch       a missing, extra or wrongly shaped tensor
+    │   └── UnsafeCheckpoint     a pickle that would run code; never loaded
+    ├── DoesNotFit               more memory needed than there is; carries the numbers
+    ├── TokenizerError           tokenizer files or text that cannot be handled
+    ├── FetchError               a download that failed for good
+    │   ├── GatedModel           the hub wants a licence accepted or a token (HTTP 401/403)
+    │   └── IntegrityError       size or SHA-256 differ from what was promised
+    ├── DeviceError              a device that is absent, or asked for what it cannot do
+    └── GenerationError          a request that cannot be served
+        └── PromptTooLong        more tokens than the model or the cache holds
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PaddockError(Exception):
+    """What went wrong, with which value; ``hint`` is what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UsageError(PaddockError):
+    """An argument, option or configuration key that cannot be honoured."""
+
+    exit_code = 2
+
+
+class MissingExtra(PaddockError):
+    """A library of an optional extra is not installed."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(
+            f"{library} is not installed", hint=f"install it with: pip install 'paddock[{extra}]'"
+        )
+
+
+class ModelNotFound(PaddockError):
+    """No model of that name or at that path."""
+
+
+class CheckpointError(PaddockError):
+    """Weight files that cannot be read or do not fit their configuration."""
+
+
+class CorruptCheckpoint(CheckpointError):
+    """A weight file that is truncated, damaged or not what its name says."""
+
+
+class TensorMismatch(CheckpointError):
+    """A tensor that is missing, left over or of the wrong shape."""
+
+
+class UnsafeCheckpoint(CheckpointError):
+    """A pickle that holds more than tensors; it is never executed."""
+
+
+class DoesNotFit(PaddockError):
+    """More memory is needed than there is."""
+
+
+class TokenizerError(PaddockError):
+    """Tokenizer files or text that cannot be handled."""
+
+
+class FetchError(PaddockError):
+    """A download that failed for good."""
+
+
+class GatedModel(FetchError):
+    """The hub wants a licence accepted or an access token."""
+
+
+class IntegrityError(FetchError):
+    """A file whose size or SHA-256 differs from what was promised."""
+
+
+class DeviceError(PaddockError):
+    """A device that is absent, or asked for what it cannot do."""
+
+
+class GenerationError(PaddockError):
+    """A request that cannot be served."""
+
+
+class PromptTooLong(GenerationError):
+    """More tokens than the model or the cache holds."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A ``; did you mean 'x'?`` clause for an unknown word, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,1 @@
+"""The inference wing: from weight files to answers."""

@@ -1,0 +1,1 @@
+"""Weight files of any origin seen one way: open, convert, inspect, fetch."""

@@ -1,0 +1,1 @@
+"""What executes a model, one folder per library behind one contract (base.py)."""
