@@ -79,6 +79,7 @@ def git_sha1(data: bytes) -> str:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are written apart
 
     @property
     def hub(self) -> FakeHub:
