@@ -59,6 +59,15 @@ def test_an_update_replaces_what_changed_and_drops_what_is_gone(
     assert len(hub.gets(WEIGHTS)) == 1 and not hub.gets("config.json")
 
 
+def test_half_an_update_is_not_a_complete_model(settings: Settings, hub: FakeHub) -> None:
+    place = pull("org/tiny", settings, policy=QUICK)
+    hub.models["org/tiny"] = {**files(), WEIGHTS: content(8)}  # all sizes as before
+    hub.script[WEIGHTS] = [{"status": 418}]
+    with pytest.raises(FetchError):
+        pull("org/tiny", settings, policy=QUICK)
+    assert not store.is_complete(place)
+
+
 def test_include_adds_to_what_is_there(settings: Settings, hub: FakeHub) -> None:
     place = pull("org/tiny", settings, include=["config.*", "README.md"], policy=QUICK)
     assert set(plain(place)) == {"config.json", "README.md"} and store.is_complete(place)
