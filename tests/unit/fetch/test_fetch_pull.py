@@ -150,6 +150,12 @@ def test_a_folder_that_cannot_be_written(hub: FakeHub, tmp_path: Path) -> None:
         pull("org/tiny", settings, policy=QUICK)
 
 
+def test_a_store_that_cannot_be_made(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FetchError, match="set PADDOCK_HOME"):
+        pull("org/tiny", settings_for(hub, tmp_path / "file"), policy=QUICK)
+
+
 def test_offline_is_said_at_once_unless_the_model_is_here(settings: Settings, hub: FakeHub) -> None:
     offline = dataclasses.replace(settings, offline=True)
     with pytest.raises(FetchError, match="Paddock is offline"):
