@@ -1,21 +1,21 @@
 """Every exception that Paddock raises on purpose, so that a caller can catch by meaning.
 
-    PaddockError                 says what, with which value, and (hint) what to do
-    ├── UsageError               an argument, option or configuration key that cannot be honoured
-    ├── MissingExtra             a library of an optional extra is not installed
-    ├── ModelNotFound            no model of that name or at that path
-    ├── CheckpointError          weight files that cannot be read or do not fit their configuration
-    │   ├── CorruptCheckpoint    truncated, wrong magic, checksum or NaN scale
-    │   ├── TensorMismatch       a missing, extra or wrongly shaped tensor
-    │   └── UnsafeCheckpoint     a pickle that would run code; never loaded
-    ├── DoesNotFit               more memory needed than there is; carries the numbers
-    ├── TokenizerError           tokenizer files or text that cannot be handled
-    ├── FetchError               a download that failed for good
-    │   ├── GatedModel           the hub wants a licence accepted or a token (HTTP 401/403)
-    │   └── IntegrityError       size or SHA-256 differ from what was promised
-    ├── DeviceError              a device that is absent, or asked for what it cannot do
-    └── GenerationError          a request that cannot be served
-        └── PromptTooLong        more tokens than the model or the cache holds
+PaddockError                 says what, with which value, and (hint) what to do
+├── UsageError               an argument, option or configuration key that cannot be honoured
+├── MissingExtra             a library of an optional extra is not installed
+├── ModelNotFound            no model of that name or at that path
+├── CheckpointError          weight files that cannot be read or do not fit their configuration
+│   ├── CorruptCheckpoint    truncated, wrong magic, checksum or NaN scale
+│   ├── TensorMismatch       a missing, extra or wrongly shaped tensor
+│   └── UnsafeCheckpoint     a pickle that would run code; never loaded
+├── DoesNotFit               more memory needed than there is; carries the numbers
+├── TokenizerError           tokenizer files or text that cannot be handled
+├── FetchError               a download that failed for good
+│   ├── GatedModel           the hub wants a licence accepted or a token (HTTP 401/403)
+│   └── IntegrityError       size or SHA-256 differ from what was promised
+├── DeviceError              a device that is absent, or asked for what it cannot do
+└── GenerationError          a request that cannot be served
+    └── PromptTooLong        more tokens than the model or the cache holds
 """
 
 from __future__ import annotations

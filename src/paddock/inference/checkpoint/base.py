@@ -66,7 +66,9 @@ def numpy_dtype(dtype: str) -> np.dtype[Any]:
     """The numpy type of ``bf16``, ``fp16`` or ``fp32``."""
     import ml_dtypes
 
-    result: np.dtype[Any] = np.dtype(
-        {"bf16": ml_dtypes.bfloat16, "fp16": np.float16, "fp32": np.float32}[dtype]
-    )
-    return result
+    types: dict[str, Any] = {
+        "bf16": ml_dtypes.bfloat16,
+        "fp16": np.float16,
+        "fp32": np.float32,
+    }
+    return np.dtype(types[dtype])

@@ -57,9 +57,7 @@ class ModelConfig:
         A tied head has no tensor of its own.
         """
         q, kv = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
-        shapes: dict[str, tuple[int, ...]] = {
-            "tok_embeddings.weight": (self.vocab_size, self.dim)
-        }
+        shapes: dict[str, tuple[int, ...]] = {"tok_embeddings.weight": (self.vocab_size, self.dim)}
         for i in range(self.n_layers):
             layer = f"layers.{i}."
             shapes[layer + "attention_norm.weight"] = (self.dim,)

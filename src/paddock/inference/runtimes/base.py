@@ -38,8 +38,12 @@ class SamplingParams:
         _check("top_k", self.top_k, self.top_k >= 0, "0 (off) or more")
         _check("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1")
         _check("min_p", self.min_p, 0 <= self.min_p <= 1, "between 0 and 1")
-        _check("repetition_penalty", self.repetition_penalty, self.repetition_penalty > 0,
-               "above 0 (1 is off)")
+        _check(
+            "repetition_penalty",
+            self.repetition_penalty,
+            self.repetition_penalty > 0,
+            "above 0 (1 is off)",
+        )
         for name in ("presence_penalty", "frequency_penalty"):
             value = getattr(self, name)
             _check(name, value, -2 <= value <= 2, "between -2 and 2")
@@ -53,7 +57,8 @@ class SamplingParams:
     def penalized(self) -> bool:
         """Whether the choice depends on tokens that came before."""
         return (
-            self.repetition_penalty != 1 or self.presence_penalty != 0
+            self.repetition_penalty != 1
+            or self.presence_penalty != 0
             or self.frequency_penalty != 0
         )
 

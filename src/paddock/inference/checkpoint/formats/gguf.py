@@ -33,7 +33,8 @@ _CHUNK = 1 << 22
 class Blocks:
     """A quantized weight as it is stored, its rows in our order.
 
-    ``raw`` is uint8 (rows, bytes per row), ``shape`` is that of the weight in elements, ``dtype`` ``q8_0`` or ``q4_0``.
+    ``raw`` is uint8 (rows, bytes per row), ``shape`` that of the weight in elements, ``dtype``
+    ``q8_0`` or ``q4_0``.
     """
 
     raw: Array

@@ -1,0 +1,1 @@
+"""The PyTorch runtime: one Llama on CPUs, NVIDIA GPUs and Ascend NPUs."""

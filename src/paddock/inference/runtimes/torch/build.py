@@ -1,0 +1,61 @@
+"""From a checkpoint and a few wishes to a TorchRuntime, refusing early what cannot fit."""
+
+from __future__ import annotations
+
+import torch
+
+from paddock.errors import UsageError
+from paddock.inference.checkpoint.base import Checkpoint
+from paddock.inference.checkpoint.memory import available_bytes, ensure_fits
+from paddock.inference.runtimes.base import Limits
+from paddock.inference.runtimes.torch import devices, weights
+from paddock.inference.runtimes.torch.cache import bytes_per_position, new_cache
+from paddock.inference.runtimes.torch.runtime import TorchRuntime
+
+PAGE_SIZE = 32
+
+
+def build(
+    checkpoint: Checkpoint,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    max_seq_len: int | None = None,
+    max_batch: int = 8,
+    cache: str = "contiguous",
+    threads: int | None = None,
+) -> TorchRuntime:
+    """Loads ``checkpoint``; ``max_seq_len`` defaults to the model's context, at most 4,096.
+
+    Memory for the weights and one full context must be there before anything is read (DoesNotFit);
+    on CPUs the rest of the cache takes memory only as it is used.
+    """
+    if threads is not None:
+        if threads < 1:
+            raise UsageError(f"threads is {threads}", hint="use 1 or more")
+        torch.set_num_threads(threads)
+    config = checkpoint.config()
+    chosen = devices.select(device)
+    available = chosen.free_bytes if chosen.free_bytes is not None else available_bytes()
+    dtype = chosen.choose_dtype(dtype, config, available)
+    limits = _limits(config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache)
+    ensure_fits(config, dtype, limits.max_seq_len * bytes_per_position(config, dtype), available)
+    model = weights.load(checkpoint, config, dtype, chosen.handle)
+    kv = new_cache(cache, config, dtype, chosen.handle, limits)
+    return TorchRuntime(model, kv, limits, dtype)
+
+
+def _limits(vocab: int, context: int, asked: int | None, max_batch: int, cache: str) -> Limits:
+    if cache not in ("contiguous", "paged"):
+        raise UsageError(f"cache is {cache!r}", hint="use contiguous or paged")
+    if max_batch < 1:
+        raise UsageError(f"max_batch is {max_batch}", hint="use 1 or more")
+    if asked is not None and not 1 <= asked <= context:
+        raise UsageError(
+            f"max_seq_len is {asked}", hint=f"the model was made for 1 to {context} positions"
+        )
+    length = asked or min(context, 4096)
+    if cache == "contiguous":
+        return Limits(vocab, length, length, max_batch, max_batch)
+    pages = -(-length // PAGE_SIZE) * max_batch
+    return Limits(vocab, length, PAGE_SIZE, pages, max_batch)

@@ -1,0 +1,124 @@
+"""All that is particular to a device, so that the model never asks which one it runs on."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from paddock.errors import DeviceError, UsageError
+from paddock.inference.checkpoint.config import ModelConfig
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+KINDS = ("cpu", "cuda", "npu")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device: its torch handle, its free memory in bytes (None: ask the host), its dtypes.
+
+    ``native`` lists the dtypes that the hardware multiplies at full speed, best first.
+    """
+
+    kind: str
+    handle: torch.device
+    native: tuple[str, ...]
+    free_bytes: int | None
+
+    def choose_dtype(self, asked: str, config: ModelConfig, available: int) -> str:
+        """The dtype to compute in.
+
+        ``auto`` is the stored one where the hardware multiplies it natively. Elsewhere it is fp32
+        if the weights then take at most half of ``available`` bytes, else bf16 (slower on such a
+        CPU, but half the size, with fp32's range).
+        """
+        if asked in DTYPES:
+            return asked
+        if asked != "auto":
+            raise UsageError(f"dtype is {asked!r}", hint="use auto, bf16, fp16 or fp32")
+        if config.dtype in self.native:
+            return config.dtype
+        if config.n_params() * 4 <= available // 2:
+            return "fp32"
+        return self.native[0] if self.native[0] != "fp32" else "bf16"
+
+
+def select(name: str = "auto") -> Device:
+    """The device called ``name``: ``auto``, ``cpu``, ``cuda[:N]`` or ``npu[:N]``.
+
+    Raises DeviceError if it is absent, UsageError if there is no such kind.
+    """
+    if name == "auto":
+        name = _best()
+    kind, _, index = name.partition(":")
+    if kind not in KINDS:
+        raise UsageError(f"device is {name!r}", hint="use auto, cpu, cuda[:N] or npu[:N]")
+    if index and not index.isdigit():
+        raise UsageError(f"device is {name!r}", hint=f"the part after {kind}: must be a number")
+    if kind == "cpu":
+        return Device("cpu", torch.device("cpu"), _cpu_native(), None)
+    if kind == "cuda":
+        return _cuda(int(index or 0))
+    return _npu(int(index or 0))
+
+
+def _best() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    # torch_npu is looked for, not imported: without CANN its import fails.
+    if importlib.util.find_spec("torch_npu") and Path("/dev/davinci_manager").exists():
+        return "npu"
+    return "cpu"
+
+
+def _cpu_native() -> tuple[str, ...]:
+    """What this CPU multiplies natively, from the kernel's own list of features."""
+    try:
+        features = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ("fp32",)
+    # avx512_bf16/amx_bf16 on x86-64, bf16 on aarch64 (Linux: arch/*/kernel/cpu names).
+    words = set(features.split())
+    return ("bf16", "fp32") if words & {"avx512_bf16", "amx_bf16", "bf16"} else ("fp32",)
+
+
+def _cuda(index: int) -> Device:
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            "no CUDA device can be used by this PyTorch",
+            hint="check nvidia-smi and that torch is a CUDA build, or use --device cpu",
+        )
+    count = torch.cuda.device_count()
+    if index >= count:
+        raise DeviceError(f"cuda:{index} does not exist", hint=f"there are {count}, from cuda:0")
+    native = ("bf16", "fp16", "fp32") if torch.cuda.is_bf16_supported() else ("fp16", "fp32")
+    free, _ = torch.cuda.mem_get_info(index)
+    return Device("cuda", torch.device("cuda", index), native, free)
+
+
+def _npu(index: int) -> Device:
+    """Unverified on hardware. 310P multiplies fp16 only, the 910 family from 910B on bf16 too."""
+    try:
+        torch_npu = importlib.import_module("torch_npu")
+    except (ImportError, OSError, RuntimeError) as cause:
+        raise DeviceError(
+            f"torch_npu cannot be imported: {cause}",
+            hint="install torch_npu of torch's version and source CANN's set_env.sh",
+        ) from cause
+    npu = torch_npu.npu
+    if index >= npu.device_count():
+        raise DeviceError(f"npu:{index} does not exist", hint=f"there are {npu.device_count()}")
+    chip = str(npu.get_device_name(index))
+    native = (
+        ("fp16", "fp32")
+        if chip.startswith(("Ascend310", "Ascend910A", "Ascend910Pro"))
+        else (
+            "bf16",
+            "fp16",
+            "fp32",
+        )
+    )
+    free, _ = npu.mem_get_info(index)
+    return Device("npu", torch.device("npu", index), native, int(free))

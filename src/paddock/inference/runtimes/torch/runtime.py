@@ -1,0 +1,84 @@
+"""The PyTorch runtime: one model, one device, one cache behind the Runtime contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from paddock.errors import GenerationError
+from paddock.inference.checkpoint.config import ModelConfig
+from paddock.inference.runtimes.base import Batch, Limits, SamplingParams, Work
+from paddock.inference.runtimes.torch.cache import KVCache
+from paddock.inference.runtimes.torch.llama import Llama
+from paddock.inference.runtimes.torch.sampler import sample
+
+
+class TorchRuntime:
+    """Runs steps of ``model`` with ``cache``; see ``runtimes/base.py`` for the contract."""
+
+    def __init__(self, model: Llama, cache: KVCache, limits: Limits, dtype: str) -> None:
+        self.model = model
+        self.config: ModelConfig = model.config
+        self.cache = cache
+        self.limits = limits
+        self.dtype = dtype
+        self.device = model.norm.weight.device
+
+    @torch.inference_mode()
+    def step(self, batch: Batch) -> list[int]:
+        """See Runtime."""
+        sampling = [item for item in batch.work if item.sampling is not None]
+        logits = self._forward(batch)
+        return sample(logits, sampling) if sampling else []
+
+    @torch.inference_mode()
+    def logits(self, batch: Batch) -> Tensor:
+        """fp32 logits (S, vocab_size) of the works that sample, for tests and perplexity."""
+        return self._forward(batch)
+
+    @torch.inference_mode()
+    def all_logits(self, tokens: Sequence[int]) -> Tensor:
+        """fp32 logits (len(tokens), vocab_size) at every position of one text.
+
+        Overwrites the cache from page 0 on; for perplexity and tests, not beside running requests.
+        """
+        pages = tuple(range(-(-len(tokens) // self.limits.page_size)))
+        batch = Batch((Work(0, tokens, 0, pages, SamplingParams()),))
+        return self._forward(batch, everywhere=True)
+
+    def close(self) -> None:
+        """See Runtime."""
+        self.__dict__.pop("model", None)
+        self.__dict__.pop("cache", None)
+
+    def _forward(self, batch: Batch, everywhere: bool = False) -> Tensor:
+        self._check(batch)
+        placed = self.cache.place(batch.work)
+        if everywhere:
+            placed = replace(placed, sampled=None)
+        tokens = [token for item in batch.work for token in item.tokens]
+        return self.model(torch.tensor(tokens, device=self.device), placed, self.cache)  # type: ignore[no-any-return]
+
+    def _check(self, batch: Batch) -> None:
+        if not batch.work:
+            raise GenerationError("a step without work")
+        if len(batch.work) > self.limits.max_batch:
+            raise GenerationError(
+                f"{len(batch.work)} requests in a step; the limit is {self.limits.max_batch}"
+            )
+        for item in batch.work:
+            if item.start + len(item.tokens) > self.limits.max_seq_len:
+                raise GenerationError(
+                    f"request {item.request} reaches position {item.start + len(item.tokens)};"
+                    f" the context holds {self.limits.max_seq_len}"
+                )
+            if (
+                item.tokens
+                and not 0 <= min(item.tokens) <= max(item.tokens) < self.limits.vocab_size
+            ):
+                raise GenerationError(
+                    f"request {item.request} has a token id outside 0..{self.limits.vocab_size - 1}"
+                )
