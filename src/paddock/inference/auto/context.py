@@ -161,20 +161,36 @@ class ParallelContextConfig:
         self.__dict__.update({k: v for k, v in given.items() if v is not None})
 
 
-@dataclass
 class TransformerOpParallelConfig:
-    """How a model would be split over devices. As in MindFormers it has no effect on one device."""
+    """How a model would be split over devices; as in MindFormers without effect on a single one.
 
-    data_parallel: int = 1
-    model_parallel: int = 1
-    expert_parallel: int = 1
-    pipeline_stage: int = 1
-    micro_batch_num: int = 1
-    recompute: Any = False
-    use_seq_parallel: bool = False
-    optimizer_shard: bool | None = None
-    gradient_aggregation_group: int = 4
-    vocab_emb_dp: bool = True
+    Unknown arguments raise UsageError.
+    """
+
+    def __init__(
+        self,
+        data_parallel: int = 1,
+        model_parallel: int = 1,
+        expert_parallel: int = 1,
+        pipeline_stage: int = 1,
+        micro_batch_num: int = 1,
+        recompute: Any = False,
+        use_seq_parallel: bool = False,
+        optimizer_shard: bool | None = None,
+        gradient_aggregation_group: int = 4,
+        vocab_emb_dp: bool = True,
+        **others: Any,
+    ) -> None:
+        values = {name: value for name, value in locals().items() if name not in ("self", "others")}
+        _known("TransformerOpParallelConfig", others, tuple(values))
+        self.__dict__.update(values)
+
+    def __getattr__(self, name: str) -> Any:
+        # Only for the type checker: attributes come from the arguments.
+        raise AttributeError(name)
+
+    def __repr__(self) -> str:
+        return f"TransformerOpParallelConfig({vars(self)})"
 
 
 def _not_parallel() -> UsageError:

@@ -64,6 +64,8 @@ KEYS: dict[str, Key] = {
     "scaling_factor": _h(1.0, float),
     "use_past": _h(False, bool),
     "checkpoint_name_or_path": _h("", str, optional=True),
+    # Not in 1.0.0; later versions know it, and Paddock's own converter writes it.
+    "tie_word_embeddings": _h(False, bool, optional=True, preset=False),
     "model_name": _h(None, str, optional=True, preset=False),
     "parallel_config": _h(None, object, optional=True, preset=False),
     # Generation.

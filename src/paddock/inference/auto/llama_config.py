@@ -98,7 +98,7 @@ class LlamaConfig(AttributeDict):
         """The shape that these keys describe, for weights that do not describe themselves."""
         from paddock.inference.checkpoint.configs import from_mindformers
 
-        return from_mindformers({k: v for k, v in self.items() if KEYS[k].fate == "honoured"})
+        return from_mindformers({k: v for k, v in self.items() if k != "parallel_config"})
 
 
 def from_model_config(config: ModelConfig, checkpoint: str) -> LlamaConfig:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, SupportsInt
+from typing import Any
 
 from paddock.errors import TokenizerError, UsageError, nearest
 from paddock.inference.auto import notice
@@ -206,7 +206,7 @@ class LlamaTokenizer:
         self, ids: int | Sequence[int], skip_special_tokens: bool = False
     ) -> str | list[str]:
         """The vocabulary's spelling of one id or several."""
-        if isinstance(ids, SupportsInt):
+        if not isinstance(ids, Iterable):
             return self.tokenizer.id_to_piece(int(ids))
         special = self.all_special_ids if skip_special_tokens else ()
         return [self.tokenizer.id_to_piece(int(i)) for i in ids if int(i) not in special]
