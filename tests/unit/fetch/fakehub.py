@@ -215,7 +215,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.end_headers()
         if self.command == "HEAD":
-            return None
+            return
         if kind == "drip":
             for i in range(len(body)):
                 if self.hub.stop.wait(0.02):
