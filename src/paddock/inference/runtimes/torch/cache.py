@@ -189,7 +189,9 @@ def _place(work: Sequence[Work], cache: KVCache, device: torch.device, padded: b
         tuple(rows),
         torch.tensor(positions, device=device),
         torch.tensor(slots, device=device),
-        None if len(sampled) == len(positions) else torch.tensor(sampled, device=device),
+        None
+        if len(sampled) == len(positions)
+        else torch.tensor(sampled, dtype=torch.long, device=device),
         all_single,
         mask,
     )
