@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from autotiny import ROOT, Tiny, llamas
+from autotiny import GOLDEN, ROOT, Tiny, llamas
 
 from paddock.inference.auto import context, notice
-
-TEXT = """I love Beijing, because the city is old and new.
-LLaMA is a model that answers questions.
-Huawei is a company that makes phones and processors.
-The child walked home, and the dog followed the child.
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -30,24 +25,15 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    import sentencepiece
     import torch
+
     from paddock.inference.checkpoint.convert import convert
 
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("tiny")
     hf, mf = root / "hf", root / "mf"
-    (root / "corpus.txt").write_text(TEXT)
     model = llamas().saved(hf, "gqa")
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(root / "corpus.txt"),
-        model_prefix=str(hf / "tokenizer"),
-        vocab_size=320,
-        model_type="bpe",
-        byte_fallback=True,
-        minloglevel=3,
-    )
-    (hf / "tokenizer.vocab").unlink()
+    shutil.copy(GOLDEN / "tokenizer.model", hf)
     convert(hf, mf, to="mindspore")
     convert(hf, root / "tiny.gguf", to="gguf")
     (ckpt,) = mf.glob("*.ckpt")

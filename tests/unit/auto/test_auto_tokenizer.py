@@ -72,9 +72,9 @@ def test_tensors(tokenizer: LlamaTokenizer) -> None:
 def test_decode_spells_special_tokens_as_mindformers_does(tokenizer: LlamaTokenizer) -> None:
     ids = tokenizer(LOVE).input_ids
     assert tokenizer.decode(ids) == f"<s>{LOVE}"
-    assert tokenizer.decode([*ids, 2]) == f"<s>{LOVE} </s>"
-    assert tokenizer.decode([*ids, 2, 0, 0]) == f"<s>{LOVE} </s><unk><unk>"
-    assert tokenizer.decode([*ids, 2, *ids]) == f"<s>{LOVE} </s><s>{LOVE}"
+    assert tokenizer.decode([*ids, 2]) == f"<s> {LOVE}</s>"
+    assert tokenizer.decode([*ids, 2, 0, 0]) == f"<s> {LOVE}</s><unk><unk>"
+    assert tokenizer.decode([*ids, 2, *ids]) == f"<s> {LOVE}</s><s>{LOVE}"
     assert tokenizer.decode([*ids, 2], skip_special_tokens=True) == LOVE
     assert tokenizer.decode(1) == "<s>"
     assert tokenizer.decode([]) == ""

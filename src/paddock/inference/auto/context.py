@@ -189,6 +189,10 @@ class TransformerOpParallelConfig:
         # Only for the type checker: attributes come from the arguments.
         raise AttributeError(name)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The arguments by name."""
+        return dict(vars(self))
+
     def __repr__(self) -> str:
         return f"TransformerOpParallelConfig({vars(self)})"
 

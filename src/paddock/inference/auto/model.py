@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from paddock import settings
 from paddock.errors import CheckpointError, UsageError
 from paddock.inference.auto import context, generation, notice
 from paddock.inference.auto.generation import Ids
@@ -18,12 +20,15 @@ from paddock.inference.engine.request import Request
 from paddock.inference.runtimes.base import Runtime
 from paddock.inference.runtimes.load import load_runtime
 
+MOST_TOGETHER = 8
+"""Texts computed together unless ``batch_size`` says more; others of a call wait for their turn."""
+
 
 class Streamer(Protocol):
     """What ``generate`` tells of its progress, as MindFormers' streamers expect it."""
 
     def put(self, value: Any) -> None:
-        """First the prompts (2-D, padded), then each step's new tokens.
+        """First the prompts (2-D, padding as it was given), then each step's new tokens.
 
         One prompt gives ``[token]``; several give a list for each, empty where a text has ended.
         """
@@ -107,7 +112,7 @@ class LlamaForCausalLM:
         if streamer is None:
             answers = engine.run(requests)
         else:
-            streamer.put(_padded(prompts, chosen.pad_token_id or 0))
+            streamer.put(_rectangle(input_ids, prompts, chosen.pad_token_id or 0))
             answers = _streamed(engine, requests, streamer.put)
             streamer.end()
         return [
@@ -127,39 +132,49 @@ class LlamaForCausalLM:
             self._engine = None
 
     def _ready(self, rows: int) -> Engine:
+        """The engine, with the weights loaded and room for ``rows`` texts at once, at most 8."""
+        device = context.current_device(self._device)
+        # A CPU's cache takes memory only as it is used; elsewhere room is paid for in advance.
+        together = MOST_TOGETHER if device == "cpu" else min(rows, MOST_TOGETHER)
+        wanted = max(together, self.config["batch_size"])
+        if self._engine is not None and self._engine.runtime.limits.max_batch < wanted:
+            self.close()
         if self._engine is None:
             if missing := self.weights.missing():
                 raise CheckpointError(
                     f"the model has no weights for {len(missing)} tensors, first {missing[0]}",
                     hint="set checkpoint_name_or_path or call load_param_into_net",
                 )
-            device = context.current_device(self._device)
-            self._engine = Engine(
-                load_runtime(
-                    self.weights,
-                    self._runtime_name,
-                    device=device,
-                    dtype=self._dtype or self._computed_in(device),
-                    max_seq_len=self.config["seq_length"],
-                    max_batch=max(rows, self.config["batch_size"]),
-                )
+            self._device = device
+            runtime = load_runtime(
+                self.weights,
+                self._runtime_name,
+                device=device,
+                dtype=self._dtype or self._computed_in(device),
+                max_seq_len=self.config["seq_length"],
+                max_batch=wanted,
+                threads=settings.load().threads,
             )
+            self._engine = Engine(runtime)
         return self._engine
 
     def _computed_in(self, device: str) -> str:
-        """``compute_dtype`` where the device multiplies it at full speed, else ``auto``."""
+        """``compute_dtype`` if it was set and the device computes in it at full speed.
+
+        Else ``auto``: the stored type, or what suits the device.
+        """
         from paddock.inference.runtimes.torch import devices
 
-        wanted = DTYPES[self.config["compute_dtype"]]
-        native = devices.select(device).native
+        if "compute_dtype" not in self.config.given:
+            return "auto"
+        wanted, native = DTYPES[self.config["compute_dtype"]], devices.select(device).native
         if wanted in native:
             return wanted
-        if "compute_dtype" in self.config.given:
-            notice.once(
-                f"compute_dtype {self.config['compute_dtype']} is slow on {device}, which computes"
-                f" in {' and '.join(native)}; the type is chosen automatically (dtype=… of"
-                " AutoModel.from_config insists)"
-            )
+        notice.once(
+            f"compute_dtype {self.config['compute_dtype']} is slow on {device}, which computes in"
+            f" {' and '.join(native)}; the type is chosen automatically (dtype=… of"
+            " AutoModel.from_config insists)"
+        )
         return "auto"
 
 
@@ -197,6 +212,9 @@ def _streamed(
     return answers
 
 
-def _padded(prompts: Sequence[Sequence[int]], pad: int) -> Any:
+def _rectangle(given: Any, prompts: Sequence[Sequence[int]], pad: int) -> npt.NDArray[np.int32]:
+    """The prompts as one array: as they were given if they are one, else padded."""
+    if len({len(row) for row in given} if hasattr(given[0], "__len__") else (1,)) == 1:
+        return np.atleast_2d(np.asarray(given, np.int32))
     width = max(map(len, prompts))
     return np.array([[*prompt, *[pad] * (width - len(prompt))] for prompt in prompts], np.int32)

@@ -187,7 +187,8 @@ class LlamaTokenizer:
     ) -> str | list[str]:
         """The text of ids, or a list of texts for a list (or 2-D array) of them.
 
-        Special tokens are spelled as MindFormers spells them, ``<s>I love … Beijing. </s>``.
+        Special tokens are spelled as MindFormers does: ``<s>I love Beijing``, but with an end token
+        ``<s> I love Beijing</s>``.
         """
         if clean_up_tokenization_spaces:
             raise UsageError("clean_up_tokenization_spaces is not for Llama's tokenizer")
@@ -250,16 +251,17 @@ class LlamaTokenizer:
         special = set(self.all_special_ids)
         if skip:
             return self.tokenizer.decode([int(token) for token in ids if int(token) not in special])
-        text = ""
-        # MindFormers decodes each run between special tokens by itself, and puts a space between
-        # a run and the special token after it.
-        for number, (is_special, run) in enumerate(groupby(map(int, ids), special.__contains__)):
+        text, before = "", None
+        # MindFormers decodes each run between special tokens by itself, and puts a space in front
+        # of a run that a special token follows.
+        for is_special, run in groupby(map(int, ids), special.__contains__):
             if is_special:
                 pieces = "".join(self.tokenizer.id_to_piece(token) for token in run)
-                text += f" {pieces}" if number else pieces
+                text += pieces if before is None else f" {before}{pieces}"
+                before = None
             else:
-                text += self.tokenizer.decode(list(run))
-        return text
+                before = self.tokenizer.decode(list(run))
+        return text + (before or "")
 
     def _special(self, spelling: str | None, own: int | None) -> int | None:
         if spelling is None or (own is not None and self._spelled(own) == spelling):
