@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tokenizer_corpus import lines
 
 from paddock.inference.tokenizer.load import load_tokenizer
+from tokenizer_corpus import lines
 
 SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -20,11 +20,13 @@ LLAMA3_SPECIALS = [
 ]  # fmt: skip
 
 
+EOS = {"__type": "AddedToken", "content": "<|end_of_text|>", "special": True}
+
+
 @pytest.fixture(scope="session")
 def byte_level(tmp_path_factory) -> Path:
     """A folder with a ``tokenizer.json`` like Llama 3's, and a turn marker that is not special."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from tokenizers import Regex
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     folder = tmp_path_factory.mktemp("byte-level")
     tok = Tokenizer(models.BPE(ignore_merges=True))
@@ -44,7 +46,7 @@ def byte_level(tmp_path_factory) -> Path:
     tok.add_special_tokens(LLAMA3_SPECIALS)
     tok.add_tokens([AddedToken("<｜User｜>", special=False), AddedToken("llama", special=False)])
     tok.save(str(folder / "tokenizer.json"))
-    config = {"bos_token": "<|begin_of_text|>", "eos_token": {"content": "<|end_of_text|>"}}
+    config = {"bos_token": "<|begin_of_text|>", "eos_token": EOS}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return folder
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizer_corpus import lines
 
 from paddock.errors import TokenizerError
 from paddock.inference.tokenizer.hf import HfTokenizer
 from paddock.inference.tokenizer.load import load_tokenizer
+from tokenizer_corpus import lines
 
 MARKUP = [
     "<s>", "</s>", "<unk>", "<pad>", "[INST]", "<|im_start|>", "<|begin_of_text|>", "<|eot_id|>",
@@ -70,7 +70,7 @@ def test_the_byte_level_form_equals_its_library_and_its_gguf(byte_level, byte_le
     import tokenizers
 
     library = tokenizers.Tokenizer.from_file(str(byte_level / "tokenizer.json"))
-    fenced = [piece for piece in load_tokenizer(byte_level).specials]
+    fenced = list(load_tokenizer(byte_level).specials)
     ours, other = load_tokenizer(byte_level), load_tokenizer(byte_level_gguf)
     assert ours.specials == other.specials
     assert (ours.bos_id, ours.eos_ids) == (other.bos_id, other.eos_ids)
@@ -136,5 +136,5 @@ def test_merges_that_lead_to_a_control_token_are_refused():
         "decoder": BYTE_LEVEL,
     }  # fmt: skip
     ours = HfTokenizer.from_data(data, {}, origin="evil.json")
-    with pytest.raises(TokenizerError, match="evil.json turns plain text into .*'<s>'"):
+    with pytest.raises(TokenizerError, match=r"evil\.json turns plain text into .*'<s>'"):
         ours.encode("<s>")

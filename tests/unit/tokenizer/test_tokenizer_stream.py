@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizer_corpus import lines
 
 from paddock.errors import TokenizerError
 from paddock.inference.tokenizer.load import load_tokenizer
 from paddock.inference.tokenizer.stream import TextDecoder
+from tokenizer_corpus import lines
 
 
 @settings(max_examples=60, deadline=None)

@@ -82,7 +82,7 @@ class _Metadata:
                 f"{self.origin}: tokenizer.ggml.{role}_token_id is {token}, outside "
                 f"the vocabulary of {len(self.tokens)}"
             )
-        return self.tokens[token]
+        return str(self.tokens[token])
 
 
 def _sentencepiece(reading: _Metadata) -> SentencePieceTokenizer:
