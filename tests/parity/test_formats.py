@@ -15,6 +15,7 @@ from llamas import SHAPES, prompts, random_llama, saved
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
+from paddock.errors import CheckpointError
 from paddock.inference.checkpoint.base import Array
 from paddock.inference.checkpoint.convert import convert
 from paddock.inference.checkpoint.inspect import inspect
@@ -49,7 +50,7 @@ def logits(model: LlamaForCausalLM) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dtype", TORCH)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", ["mha", "gqa", "tied", "head_dim"])
 def test_reading_equals_the_state_dict(tmp_path: Path, shape: str, dtype: str) -> None:
     model = random_llama(shape).to(TORCH[dtype])
     model.save_pretrained(tmp_path)
@@ -74,18 +75,23 @@ def test_shards_equal_one_file(tmp_path: Path) -> None:
     assert all(np.array_equal(one[name], many[name]) for name in one)
 
 
-@pytest.mark.parametrize("dtype", TORCH)
 @pytest.mark.parametrize("to", CANNOT)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [*((shape, "bf16") for shape in SHAPES), ("gqa", "fp16"), ("tied", "fp32")]
+)
 def test_round_trip_is_bit_identical(tmp_path: Path, shape: str, to: str, dtype: str) -> None:
-    if shape in CANNOT[to]:
-        pytest.skip(f"{to} cannot say {shape}")
     random_llama(shape).to(TORCH[dtype]).save_pretrained(tmp_path / "hf")
+    if shape in CANNOT[to]:
+        with pytest.raises(CheckpointError, match=r"head size|cannot say"):
+            convert(tmp_path / "hf", tmp_path / "there", to=to)
+        assert [path.name for path in tmp_path.iterdir()] == ["hf"]
+        return
     there = convert(tmp_path / "hf", tmp_path / "there", to=to)
     assert inspect(there).complete, inspect(there).problem
     back = convert(there, tmp_path / "back", to="hf")
-    before, after = load_file(tmp_path / "hf/model.safetensors"), load_file(
-        back / "model.safetensors"
+    before, after = (
+        load_file(tmp_path / "hf/model.safetensors"),
+        load_file(back / "model.safetensors"),
     )
     assert before.keys() == after.keys()
     for name, tensor in before.items():
@@ -95,8 +101,7 @@ def test_round_trip_is_bit_identical(tmp_path: Path, shape: str, to: str, dtype:
     assert {**old.to_dict(), **free} == {**new.to_dict(), **free}
 
 
-@pytest.mark.parametrize("shards", [1, 2, 3])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "shards"), [*((shape, 1) for shape in SHAPES), ("gqa", 3)])
 def test_transformers_reads_what_is_written(tmp_path: Path, shape: str, shards: int) -> None:
     model = saved(tmp_path / "hf", shape)
     written = convert(tmp_path / "hf", tmp_path / "ours", to="hf", shards=shards)
@@ -199,6 +204,7 @@ def test_meta_layout(tmp_path: Path, shape: str, n_heads: int, n_kv: int, shards
 def test_tokenizer_survives_gguf(tmp_path: Path, small_model: Path) -> None:
     """tokenizer.model -> GGUF -> tokenizer.model encodes as sentencepiece does before and after."""
     import sentencepiece
+
     from tokenizer_corpus import lines
 
     saved(tmp_path / "hf", "gqa", vocab_size=640)
@@ -212,6 +218,7 @@ def test_tokenizer_survives_gguf(tmp_path: Path, small_model: Path) -> None:
         assert before.EncodeAsIds(line) == after.EncodeAsIds(line)
 
 
+@pytest.mark.slow
 def test_transformers_reads_the_gguf_tokenizer(tmp_path: Path, llama2_model: Path) -> None:
     from transformers import AutoTokenizer
 
