@@ -131,7 +131,9 @@ class Conversation:
         said: list[str] = []
         whole: Answer | None = None
         try:
-            whole = answer.stream(self.llm, ids, self.params, lambda event: self._show(event.text, said))
+            whole = answer.stream(
+                self.llm, ids, self.params, lambda event: self._show(event.text, said)
+            )
         except KeyboardInterrupt:
             render.line("  (stopped)")
         if not self.json:

@@ -50,7 +50,9 @@ def convert(
     to: Annotated[Format, typer.Option("--to", help="Its format.", show_default=False)],
     dtype: Annotated[
         StoredDtype | None,
-        typer.Option("--dtype", help="Type of its weights.  [default: as they are]", show_default=False),
+        typer.Option(
+            "--dtype", help="Type of its weights.  [default: as they are]", show_default=False
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace DST if it is there.")

@@ -11,7 +11,7 @@ from paddock.errors import UsageError, nearest
 
 
 def examples(text: str) -> str:
-    r"""An ``Examples:`` paragraph for the end of a help page; ``\b`` keeps its lines as they are."""
+    r"""An ``Examples:`` paragraph for the end of a help page; ``\b`` keeps its lines."""
     lines = "\n".join(f"  {line}" for line in text.strip().splitlines())
     return f"\b\nExamples:\n{lines}"
 
@@ -27,11 +27,10 @@ def _format_options(command: Any, context: Any, formatter: Any) -> None:
         panel = getattr(parameter, "rich_help_panel", None)
         title = "Arguments" if is_argument else panel or "Options"
         sections.setdefault(title, []).append(record)
-    plain = sections.pop("Options", [])
-    for title, records in [*sections.items(), ("Options", plain)]:
-        if records:
-            with formatter.section(title):
-                formatter.write_dl(records)
+    order = ("Arguments", "Options")
+    for title in sorted(sections, key=lambda t: order.index(t) if t in order else len(order)):
+        with formatter.section(title):
+            formatter.write_dl(sections[title])
 
 
 class Command(TyperCommand):

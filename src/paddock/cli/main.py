@@ -1,6 +1,6 @@
 """Where ``paddock`` starts and where every failure becomes one line and an exit code.
 
-Exit codes: 0 done, 1 it failed, 2 it was asked for wrongly, 130 stopped by Ctrl-C, 141 the reader of
+Exit codes: 0 done, 1 it failed, 2 it was asked for wrongly, 130 stopped by Ctrl-C, 141 whoever read
 the output went away.
 """
 

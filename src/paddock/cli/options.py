@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from paddock.errors import PaddockError
+
 if TYPE_CHECKING:
     from paddock.inference.llm import LLM, GenerationParams
 
@@ -32,16 +34,28 @@ class Dtype(str, Enum):
     fp32 = "fp32"
 
 
-def complete_model(incomplete: str) -> list[str]:
-    """Names of stored and known models that begin with ``incomplete``, for the shell."""
+def complete_stored(incomplete: str) -> list[str]:
+    """Names of stored models that begin with ``incomplete``, for the shell."""
     try:
         from paddock import settings
         from paddock.inference.checkpoint import store
 
         names = [model.name for model in store.list_models(settings.load())]
-    except Exception:  # a completion that fails must not print into the user's command line
+    except (PaddockError, OSError):  # must not print into the line that the user is typing
         return []
     return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models that are on this machine."""
+    return [*(["demo"] if "demo".startswith(incomplete) else []), *complete_stored(incomplete)]
+
+
+def complete_known(incomplete: str) -> list[str]:
+    """Names of models that can be pulled by a short name."""
+    from paddock.inference.checkpoint.store import KNOWN
+
+    return [name for name in KNOWN if name.startswith(incomplete)]
 
 
 Model = Annotated[
@@ -92,9 +106,7 @@ PresencePenalty = Annotated[
 ]
 FrequencyPenalty = Annotated[
     float,
-    typer.Option(
-        metavar="X", help="-2 to 2: the same, for each time.", rich_help_panel=CHOICE
-    ),
+    typer.Option(metavar="X", help="-2 to 2: the same, for each time.", rich_help_panel=CHOICE),
 ]
 Seed = Annotated[
     int | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 from typing import Annotated
 
@@ -44,9 +43,7 @@ def pull(
         str | None,
         typer.Option(metavar="URL", help="Base address of the hub or mirror.", show_default=False),
     ] = None,
-    revision: Annotated[
-        str, typer.Option(metavar="NAME", help="Branch, tag or commit.")
-    ] = "main",
+    revision: Annotated[str, typer.Option(metavar="NAME", help="Branch, tag or commit.")] = "main",
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -57,9 +54,7 @@ def pull(
     from paddock import settings
     from paddock.inference.checkpoint import fetch
 
-    wanted = settings.override(
-        settings.load(), hub=hub.value if hub else None, endpoint=endpoint
-    )
+    wanted = settings.load(hub=hub.value if hub else None, endpoint=endpoint)
     with render.download_bars() as progress:
         path = fetch.pull(name, wanted, revision=revision, progress=progress)
     if json:

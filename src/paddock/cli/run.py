@@ -86,7 +86,9 @@ def run(
         show = _text
         if not chat and sys.stdout.isatty():
             render.text(question)  # a person reads the sentence whole, a pipe gets what is new
-    whole = answer.stream(llm, llm.ids(_messages(question, system) if chat else question), params, show)
+    whole = answer.stream(
+        llm, llm.ids(_messages(question, system) if chat else question), params, show
+    )
     if json or stream_json:
         render.emit({"model": model or "demo", "prompt": question, **whole.to_dict()})
         return
@@ -121,7 +123,9 @@ def _prompt(given: str | None) -> str:
         except UnicodeEncodeError:
             raise UsageError("the prompt is not UTF-8 text") from None
         if not given:
-            raise UsageError("the prompt is empty", hint='try: paddock run "I love Beijing, because"')
+            raise UsageError(
+                "the prompt is empty", hint='try: paddock run "I love Beijing, because"'
+            )
         return given
     if given is None and sys.stdin.isatty():
         raise UsageError(
