@@ -17,10 +17,15 @@ paddock pull llama2-7b-chat               fetch a real one
 paddock run -m llama2-7b-chat --chat "Who are you?"
 """
 
+ORDER = ("run", "chat", "pull", "models", "inspect", "convert")
+"""The commands as the help lists them; typer would put groups last."""
+
 
 def command() -> Any:
     """The parser's command object: what ``main`` runs and the reference is generated from."""
-    return typer.main.get_command(_application())
+    root: Any = typer.main.get_command(_application())
+    root.commands = {name: root.commands[name] for name in ORDER}
+    return root
 
 
 def _application() -> typer.Typer:

@@ -52,9 +52,9 @@ def chat(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Talks with a model that remembers what was said.
+    """Talks with a model.
 
-    Type /help in it. Lines that are piped in are answered one after the other.
+    It remembers what was said; type /help in it. Lines that are piped in are answered one after the other.
     """
     # Sampling defaults: Meta's own example_chat_completion.py for Llama 2.
     params = options.generation(

@@ -24,7 +24,7 @@ app = typer.Typer(rich_markup_mode=None)
 def models(
     context: typer.Context, json: options.Json = False, debug: options.Debug = False
 ) -> None:
-    """Lists the models: the built-in one, those stored here, those with a short name."""
+    """Lists the models here and those to be had; rm deletes one."""
     if context.invoked_subcommand is not None:
         return
     rows = _rows()

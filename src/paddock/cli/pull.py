@@ -47,9 +47,9 @@ def pull(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Downloads a model, goes on where an earlier try ended, checks every file.
+    """Downloads a model and checks every file.
 
-    Prints the folder that the model is in.
+    Goes on where an earlier try ended. Prints the folder that the model is in.
     """
     from paddock import settings
     from paddock.inference.checkpoint import fetch

@@ -13,6 +13,8 @@ from paddock.errors import UsageError
 if TYPE_CHECKING:
     from paddock.inference.engine.request import Event
 
+TRY = 'try: paddock run "I love Beijing, because"'
+
 EXAMPLES = """
 paddock run "I love Beijing, because"
 paddock run --chat "What can a horse do?" --temperature 0.7 --seed 1
@@ -55,7 +57,7 @@ def run(
     ] = False,
     debug: options.Debug = False,
 ) -> None:
-    """Answers one prompt with the built-in model or any other.
+    """Answers one prompt.
 
     The answer goes to standard output while it is made, its cost to standard error.
     """
@@ -86,9 +88,8 @@ def run(
         show = _text
         if not chat and sys.stdout.isatty():
             render.text(question)  # a person reads the sentence whole, a pipe gets what is new
-    whole = answer.stream(
-        llm, llm.ids(_messages(question, system) if chat else question), params, show
-    )
+    ids = llm.ids(_messages(question, system) if chat else question)
+    whole = answer.stream(llm, ids, params, show)
     if json or stream_json:
         render.emit({"model": model or "demo", "prompt": question, **whole.to_dict()})
         return
@@ -123,15 +124,10 @@ def _prompt(given: str | None) -> str:
         except UnicodeEncodeError:
             raise UsageError("the prompt is not UTF-8 text") from None
         if not given:
-            raise UsageError(
-                "the prompt is empty", hint='try: paddock run "I love Beijing, because"'
-            )
+            raise UsageError("the prompt is empty", hint=TRY)
         return given
     if given is None and sys.stdin.isatty():
-        raise UsageError(
-            "there is no prompt",
-            hint='try: paddock run "I love Beijing, because", or pipe a text into it',
-        )
+        raise UsageError("there is no prompt", hint=f"{TRY}, or pipe a text into it")
     try:
         text = sys.stdin.buffer.read().decode()
     except UnicodeDecodeError as error:
@@ -141,7 +137,5 @@ def _prompt(given: str | None) -> str:
     # The newline that ends a file is not part of the sentence to go on with.
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise UsageError(
-            "standard input is empty", hint='try: paddock run "I love Beijing, because"'
-        )
+        raise UsageError("standard input is empty", hint=TRY)
     return text
