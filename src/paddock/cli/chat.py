@@ -54,7 +54,8 @@ def chat(
 ) -> None:
     """Talks with a model.
 
-    It remembers what was said; type /help in it. Lines that are piped in are answered one after the other.
+    It remembers what was said; type /help in it. Lines that are piped in are answered one
+    after the other.
     """
     # Sampling defaults: Meta's own example_chat_completion.py for Llama 2.
     params = options.generation(

@@ -58,13 +58,29 @@ def explain(error: BaseException) -> Failure:
 
 
 def _usage(error: Any) -> Failure:
+    """The parser's message with the nearest option or value, in the style of our own."""
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "paddock"
-    message = error.format_message().strip().rstrip(".")
+    hint = f"see: {context.command_path if context is not None else 'paddock'} --help"
+    message = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    lower = message.lower()
     option = getattr(error, "option_name", None)
-    if option and message.lower().startswith("no such option"):
+    if option and lower.startswith("no such option"):
         known = [name for p in context.command.params for name in p.opts] if context else []
-        message = f"no such option: {option}{nearest(option, known)}"
-    message = message.replace("\n", " ")
-    first, _, rest = message.partition(" ")
-    return Failure("UsageError", f"{first.lower()} {rest}", f"see: {path} --help", error.exit_code)
+        message = f"no such option: {option}{_nearest_option(option, known)}"
+    elif lower.startswith("got unexpected extra argument"):
+        message = "unexpected arguments: " + message.partition("(s) (")[2].rstrip(")")
+        hint = f"put a text with spaces in quotes; {hint}"
+    elif " is not one of " in message:
+        value, _, allowed = message.rpartition(": ")[2].partition(" is not one of ")
+        words = [word.strip("'") for word in allowed.split(", ")]
+        message += nearest(value.strip("'"), words)
+    return Failure("UsageError", message[:1].lower() + message[1:], hint, error.exit_code)
+
+
+def _nearest_option(option: str, known: list[str]) -> str:
+    # Without the dashes, which would make any two options look alike.
+    spelled = {name.lstrip("-"): name for name in known}
+    close = nearest(option.lstrip("-"), spelled)
+    for bare, name in spelled.items():
+        close = close.replace(f"'{bare}'", f"'{name}'")
+    return close
