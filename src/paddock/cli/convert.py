@@ -47,11 +47,19 @@ def convert(
     target: Annotated[
         Path, typer.Argument(metavar="DST", help="What to write.", show_default=False)
     ],
-    to: Annotated[Format, typer.Option("--to", help="Its format.", show_default=False)],
+    to: Annotated[
+        Format,
+        typer.Option(
+            "--to", metavar="hf|meta|mindspore|gguf", help="Its format.", show_default=False
+        ),
+    ],
     dtype: Annotated[
         StoredDtype | None,
         typer.Option(
-            "--dtype", help="Type of its weights.  [default: as they are]", show_default=False
+            "--dtype",
+            metavar="bf16|fp16|fp32",
+            help="Type of its weights.  [default: as they are]",
+            show_default=False,
         ),
     ] = None,
     overwrite: Annotated[

@@ -131,10 +131,19 @@ NoPast = Annotated[
     ),
 ]
 DeviceOption = Annotated[
-    Device, typer.Option("--device", help="Where to run.", rich_help_panel=MACHINE)
+    Device,
+    typer.Option(
+        "--device", metavar="auto|cpu|cuda|npu", help="Where to run.", rich_help_panel=MACHINE
+    ),
 ]
 DtypeOption = Annotated[
-    Dtype, typer.Option("--dtype", help="Type of the weights.", rich_help_panel=MACHINE)
+    Dtype,
+    typer.Option(
+        "--dtype",
+        metavar="auto|bf16|fp16|fp32",
+        help="Type of the weights.",
+        rich_help_panel=MACHINE,
+    ),
 ]
 Threads = Annotated[
     int | None,

@@ -37,7 +37,11 @@ def pull(
     ],
     hub: Annotated[
         Hub | None,
-        typer.Option(help="Where from.  [default: the settings']", show_default=False),
+        typer.Option(
+            metavar="huggingface|modelscope|mirror",
+            help="Where from.  [default: the settings']",
+            show_default=False,
+        ),
     ] = None,
     endpoint: Annotated[
         str | None,

@@ -27,7 +27,9 @@ def run(
     prompt: Annotated[
         str | None,
         typer.Argument(
-            help="What to go on from; - or nothing reads standard input.", show_default=False
+            metavar="PROMPT",
+            help="What to go on from; - or nothing reads standard input.",
+            show_default=False,
         ),
     ] = None,
     model: options.Model = None,
