@@ -119,7 +119,7 @@ class LLM:
         """The token ids that a prompt becomes."""
         if isinstance(prompt, str):
             return self.tokenizer.encode(prompt, bos=True)
-        if prompt and isinstance(prompt[0], Mapping):
+        if _is_chat(prompt):
             return self.template.encode(cast("Sequence[Mapping[str, str]]", prompt), self.tokenizer)
         return list(cast("Sequence[int]", prompt))
 
@@ -136,6 +136,7 @@ class LLM:
             tuple(dict.fromkeys((*params.stop_ids, *ends))),
             params.stop,
             params.use_past,
+            fresh=_is_chat(prompt),
         )
 
 
@@ -158,6 +159,10 @@ class _Answer:
         return Completion(
             self.text, tuple(self.tokens), prompt_tokens, self.finish, self.first_s, self.last_s
         )
+
+
+def _is_chat(prompt: Prompt) -> bool:
+    return not isinstance(prompt, str) and len(prompt) > 0 and isinstance(prompt[0], Mapping)
 
 
 def _check_vocabulary(tokenizer: Tokenizer, config: ModelConfig, path: Path) -> None:

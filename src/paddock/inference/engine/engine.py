@@ -91,7 +91,7 @@ class _Running:
         self.tokens = list(request.prompt)
         self.pages: tuple[int, ...] = ()
         self.computed = 0
-        self._text = TextStream(tokenizer, request.stop, request.prompt) if tokenizer else None
+        self._text = TextStream(tokenizer, request.stop, fresh=request.fresh) if tokenizer else None
 
     def work(self) -> Work:
         """The next chunk of what is not in the cache yet."""

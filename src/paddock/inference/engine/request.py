@@ -20,6 +20,7 @@ class Request:
     ``stop_ids`` end the answer and are its last token; ``stop`` strings end the text before them
     (they need an engine with a tokenizer). ``use_past=False`` computes the whole text anew for
     every token, as MindFormers does by default: slow, kept so that its cost can be shown.
+    ``fresh``: the answer is a text of its own (chat), not the rest of the prompt's last word.
     """
 
     prompt: Sequence[int]
@@ -28,6 +29,7 @@ class Request:
     stop_ids: tuple[int, ...] = ()
     stop: tuple[str, ...] = ()
     use_past: bool = True
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         if not self.prompt:

@@ -10,13 +10,17 @@ from paddock.inference.tokenizer.base import Tokenizer
 
 
 class TextStream:
-    """The text of one answer as it grows; ``stopped`` tells that a stop string was met."""
+    """The text of one answer as it grows; ``stopped`` tells that a stop string was met.
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str], prompt: Sequence[int]) -> None:
+    A ``fresh`` text stands on its own, so that the space with which a SentencePiece vocabulary
+    begins every text is not part of it; otherwise it goes on where the prompt ended.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str], *, fresh: bool) -> None:
         self.stopped = False
         self._stop = tuple(stop)
         self._held = ""
-        self._decoder = TextDecoder(tokenizer, prompt)
+        self._decoder = TextDecoder(tokenizer, continuing=not fresh)
 
     def push(self, token: int) -> str:
         """Adds a token; returns the text that is certain now."""

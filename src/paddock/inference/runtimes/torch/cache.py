@@ -51,8 +51,8 @@ class KVCache(Protocol):
         """Lays out a step. Raises GenerationError if a page is missing or does not exist."""
         ...
 
-    def put(self, layer: int, key: Tensor, value: Tensor, placed: Placement) -> None:
-        """Stores (T, n_kv_heads, head_dim) of one layer at the step's places."""
+    def put(self, layer: int, kv: Tensor, placed: Placement) -> None:
+        """Stores (T, 2 n_kv_heads, head_dim) of one layer, keys above values, at the places."""
         ...
 
     def get(self, layer: int, row: Row) -> tuple[Tensor, Tensor]:
@@ -64,7 +64,8 @@ class KVCache(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor | None] | None:
         """Keys, values (rows, n_kv_heads, longest, head_dim) and mask (rows, 1, 1, longest).
 
-        None where that would cost a copy; the caller then goes row by row.
+        For steps of one token per request. None where it would cost a copy; the caller then goes
+        row by row.
         """
         ...
 
@@ -77,28 +78,26 @@ class ContiguousCache:
     ) -> None:
         self.page_size = max_seq_len
         self.n_pages = n_pages
-        shape = (config.n_layers, n_pages, config.n_kv_heads, max_seq_len, config.head_dim)
+        heads = config.n_kv_heads
+        shape = (config.n_layers, n_pages, 2 * heads, max_seq_len, config.head_dim)
         # Zeros: padded reads multiply unwritten values by 0, which NaN would survive. The kernel
         # hands out such memory only when it is first written.
-        self.keys = torch.zeros(shape, dtype=DTYPES[dtype], device=device).unbind(0)
-        self.values = torch.zeros(shape, dtype=DTYPES[dtype], device=device).unbind(0)
+        self.kv = torch.zeros(shape, dtype=DTYPES[dtype], device=device).unbind(0)
+        self.keys = tuple(layer[:, :heads] for layer in self.kv)
+        self.values = tuple(layer[:, heads:] for layer in self.kv)
 
     def place(self, work: Sequence[Work]) -> Placement:
         """See KVCache."""
-        return _place(work, self, self.keys[0].device, padded=True)
+        return _place(work, self, self.kv[0].device, padded=True)
 
-    def put(self, layer: int, key: Tensor, value: Tensor, placed: Placement) -> None:
+    def put(self, layer: int, kv: Tensor, placed: Placement) -> None:
         """See KVCache."""
-        keys, values = self.keys[layer], self.values[layer]
         if len(placed.rows) == 1:
             row = placed.rows[0]
-            place = (row.pages[0], slice(None), slice(row.start, row.start + row.n))
-            keys[place] = key.transpose(0, 1)
-            values[place] = value.transpose(0, 1)
+            self.kv[layer][row.pages[0]].narrow(1, row.start, row.n).copy_(kv.transpose(0, 1))
             return
-        page = placed.slots.div(self.page_size, rounding_mode="floor")
-        keys[page, :, placed.positions] = key
-        values[page, :, placed.positions] = value
+        pages = placed.slots.div(self.page_size, rounding_mode="floor")
+        self.kv[layer][pages, :, placed.positions] = kv
 
     def get(self, layer: int, row: Row) -> tuple[Tensor, Tensor]:
         """See KVCache."""
@@ -126,28 +125,24 @@ class PagedCache:
     ) -> None:
         self.page_size = page_size
         self.n_pages = n_pages
-        shape = (config.n_layers, n_pages * page_size, config.n_kv_heads, config.head_dim)
-        self.keys = torch.zeros(shape, dtype=DTYPES[dtype], device=device).unbind(0)
-        self.values = torch.zeros(shape, dtype=DTYPES[dtype], device=device).unbind(0)
+        shape = (config.n_layers, n_pages * page_size, 2 * config.n_kv_heads, config.head_dim)
+        self.kv = torch.zeros(shape, dtype=DTYPES[dtype], device=device).unbind(0)
         self._offsets = torch.arange(page_size, device=device)
 
     def place(self, work: Sequence[Work]) -> Placement:
         """See KVCache."""
-        return _place(work, self, self.keys[0].device, padded=False)
+        return _place(work, self, self.kv[0].device, padded=False)
 
-    def put(self, layer: int, key: Tensor, value: Tensor, placed: Placement) -> None:
+    def put(self, layer: int, kv: Tensor, placed: Placement) -> None:
         """See KVCache."""
-        self.keys[layer].index_copy_(0, placed.slots, key)
-        self.values[layer].index_copy_(0, placed.slots, value)
+        self.kv[layer].index_copy_(0, placed.slots, kv)
 
     def get(self, layer: int, row: Row) -> tuple[Tensor, Tensor]:
         """See KVCache."""
         pages = torch.tensor(row.pages, device=self._offsets.device).unsqueeze(1)
         slots = (pages * self.page_size + self._offsets).view(-1)[: row.start + row.n]
-        return (
-            self.keys[layer].index_select(0, slots).transpose(0, 1),
-            self.values[layer].index_select(0, slots).transpose(0, 1),
-        )
+        key, value = self.kv[layer].index_select(0, slots).transpose(0, 1).chunk(2)
+        return key, value
 
     def get_padded(
         self, layer: int, placed: Placement
@@ -194,7 +189,9 @@ def _place(work: Sequence[Work], cache: KVCache, device: torch.device, padded: b
         tuple(rows),
         torch.tensor(positions, device=device),
         torch.tensor(slots, device=device),
-        None if len(sampled) == len(positions) else torch.tensor(sampled, device=device),
+        None
+        if len(sampled) == len(positions)
+        else torch.tensor(sampled, dtype=torch.long, device=device),
         all_single,
         mask,
     )

