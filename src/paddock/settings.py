@@ -80,6 +80,19 @@ def load(
     return Settings(**values)
 
 
+def rank(environ: Mapping[str, str] | None = None) -> tuple[int, int | None]:
+    """This process's number and the number of processes, as MindSpore's launchers set them.
+
+    ``RANK_ID`` and ``RANK_SIZE``; (0, None) where no launcher did. Raises UsageError for what is
+    not a number.
+    """
+    env = os.environ if environ is None else environ
+    for name in ("RANK_ID", "RANK_SIZE"):
+        if not env.get(name, "0").isdecimal():
+            raise UsageError(f"{name} is {env[name]!r}, which is not a whole number")
+    return int(env.get("RANK_ID", 0)), int(env["RANK_SIZE"]) if "RANK_SIZE" in env else None
+
+
 def config_file(environ: Mapping[str, str] | None = None) -> Path:
     """Where the configuration file is looked for; it need not exist."""
     return _config_file(os.environ if environ is None else environ, None)[0]

@@ -45,7 +45,7 @@ def no_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def hub() -> Iterator[FakeHub]:
     model = files()
     names = ("org/tiny", "meta-llama/Llama-2-7b-hf", "modelscope/Llama-2-7b-ms", "llama2-7b")
-    with FakeHub({name: model for name in names}) as running:
+    with FakeHub(dict.fromkeys(names, model)) as running:
         yield running
 
 

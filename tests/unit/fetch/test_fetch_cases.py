@@ -1,31 +1,31 @@
 """What a pull does with a server that misbehaves: one data file each, against three dialects.
 
-    about     why the case exists
-    hubs      optional: the dialects it applies to
-    [before]  answers: faults of an earlier pull, which gives up and leaves its part
-    [between] what happened since: version = the ETag changes, content = the file changes,
-              flip = a byte of the part is damaged, grow = the part is too long, note = the note
-              beside the part is damaged
-    [now]     answers: the faults of this pull; retries, token
-    [expect]  error = the exception's class, says = texts in it; ranges = the Range header of each
-              request for the weights; part = whether a part is left
+about     why the case exists
+hubs      optional: the dialects it applies to
+[before]  answers: faults of an earlier pull, which gives up and leaves its part
+[between] what happened since: version = the ETag changes, content = the file changes,
+          flip = a byte of the part is damaged, grow = the part is too long, note = the note
+          beside the part is damaged
+[now]     answers: the faults of this pull; retries, token
+[expect]  error = the exception's class, says = texts in it; ranges = the Range header of each
+          request for the weights; part = whether a part is left
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, WEIGHTS, content, files, plain
+from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from fakehub import FakeHub
 
 from paddock import errors
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull
-from paddock.settings import Settings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,11 +36,15 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.toml"))
 CHOSEN = {"config.json", "tokenizer.model", "NOTICE", WEIGHTS}
 
 
-@pytest.mark.parametrize("case_file", CASES, ids=lambda p: p.stem)
-def test_case(case_file: Path, hub: FakeHub, settings: Settings) -> None:
-    case = tomllib.loads(case_file.read_text(encoding="utf-8"))
-    if settings.hub not in case.get("hubs", [settings.hub]):
-        pytest.skip(f"applies to {case['hubs']} only")
+LOADED = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in CASES}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(name, kind) for name, case in LOADED.items() for kind in case.get("hubs", ["huggingface"])],
+)
+def test_case(name: str, kind: str, hub: FakeHub, tmp_path: Path) -> None:
+    case, settings = copy.deepcopy(LOADED[name]), settings_for(hub, tmp_path, kind)
     place = store.folder("org/tiny", settings)
     part = place / f"{WEIGHTS}.part"
     if before := case.get("before"):

@@ -1,0 +1,130 @@
+"""A tiny random Llama with its own tokenizer, in Hugging Face's layout and in MindFormers'."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from paddock.inference.auto import context, notice
+
+ROOT = Path(__file__).resolve().parents[3]
+TEXT = """I love Beijing, because the city is old and new.
+LLaMA is a model that answers questions.
+Huawei is a company that makes phones and processors.
+The child walked home, and the dog followed the child.
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every test starts as a process would: nothing said, no device chosen, an empty store."""
+    notice.forget()
+    monkeypatch.setattr(context, "_wish", context._Wish())
+    monkeypatch.setenv("PADDOCK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PADDOCK_OFFLINE", "1")
+    for name in ("RANK_ID", "RANK_SIZE", "CHECKPOINT_DOWNLOAD_FOLDER", "PADDOCK_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@dataclass
+class Tiny:
+    """``hf``, ``mindformers`` and ``gguf`` hold the same weights; ``model`` is transformers'."""
+
+    hf: Path
+    mindformers: Path
+    ckpt: Path
+    gguf: Path
+    yaml: Path
+    tokenizer: Path
+    model: Any
+    model_config: dict[str, Any]
+
+    def greedy(self, prompt: list[int], n: int) -> list[int]:
+        """The continuation by transformers."""
+        answer: list[int] = llamas().greedy(self.model, prompt, n)
+        return answer
+
+
+def llamas() -> Any:
+    """The parity suite's maker of little Llamas."""
+    if "parity_llamas" not in sys.modules:
+        path = ROOT / "tests" / "parity" / "llamas.py"
+        spec = importlib.util.spec_from_file_location("parity_llamas", path)
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["parity_llamas"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["parity_llamas"]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    import sentencepiece
+    import torch
+    from paddock.inference.checkpoint.convert import convert
+
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("tiny")
+    hf, mf = root / "hf", root / "mf"
+    (root / "corpus.txt").write_text(TEXT)
+    model = llamas().saved(hf, "gqa")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(root / "corpus.txt"),
+        model_prefix=str(hf / "tokenizer"),
+        vocab_size=320,
+        model_type="bpe",
+        byte_fallback=True,
+        minloglevel=3,
+    )
+    (hf / "tokenizer.vocab").unlink()
+    convert(hf, mf, to="mindspore")
+    convert(hf, root / "tiny.gguf", to="gguf")
+    (ckpt,) = mf.glob("*.ckpt")
+    keys = {
+        "type": "LlamaConfig",
+        "batch_size": 1,
+        "seq_length": 128,
+        "hidden_size": 64,
+        "num_layers": 2,
+        "num_heads": 8,
+        "n_kv_heads": 2,
+        "vocab_size": 320,
+        "intermediate_size": 160,
+        "rms_norm_eps": "1e-5",
+        "compute_dtype": "float32",
+        "offset": 0,
+        "use_flash_attention": False,
+        "checkpoint_name_or_path": str(ckpt),
+        "max_decode_length": 40,
+        "top_k": 3,
+        "top_p": 1,
+        "do_sample": False,
+        "eos_token_id": 2,
+    }
+    for old in mf.glob("*.yaml"):
+        old.unlink()
+    written = mf / "tiny.yaml"
+    written.write_text(
+        yaml.safe_dump(
+            {
+                "use_parallel": False,
+                "model": {"model_config": keys, "arch": {"type": "LlamaForCausalLM"}},
+            }
+        )
+    )
+    return Tiny(hf, mf, ckpt, root / "tiny.gguf", written, hf / "tokenizer.model", model, keys)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Files of MindFormers and Meta that do not travel with the source."""
+    for parent in ROOT.parents:
+        if (parent / "shared" / "data").is_dir():
+            return parent / "shared" / "data"
+    pytest.skip("no shared/data beside the checkout: MindFormers' own YAML files are not here")
