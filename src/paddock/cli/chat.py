@@ -141,7 +141,10 @@ class Conversation:
             render.text("\n")
         elif whole is not None:
             render.emit({"prompt": question, **whole.to_dict()})
-        self.history.append({"role": "assistant", "content": "".join(said).strip()})
+        if text := "".join(said).strip():
+            self.history.append({"role": "assistant", "content": text})
+        else:
+            self.history.pop()  # templates want question and answer in turn
         if whole is not None and not self.quiet and not self.json:
             render.line(whole.statistics())
         # Another seed for the next answer, from the first, so that one --seed repeats a whole chat.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from paddock.cli import options, render
 from paddock.cli.help import Command, examples
-from paddock.errors import UsageError
+from paddock.errors import ModelNotFound, UsageError
 
 EXAMPLES = """
 paddock models
@@ -81,11 +82,13 @@ def _rows() -> list[dict[str, Any]]:
     from paddock import settings
     from paddock.inference.checkpoint import store
 
-    stored = store.list_models(settings.load())
+    configured = settings.load()
     rows: list[dict[str, Any]] = []
-    builtin = store.locate(None, settings.load())
-    size = sum(file.stat().st_size for file in builtin.rglob("*") if file.is_file())
-    rows.append(_row(store.DEMO, size, "built in", str(builtin), ""))
+    with contextlib.suppress(ModelNotFound):  # an installation without it still has a store
+        builtin = store.locate(None, configured)
+        size = sum(file.stat().st_size for file in builtin.rglob("*") if file.is_file())
+        rows.append(_row(store.DEMO, size, "built in", str(builtin), ""))
+    stored = store.list_models(configured)
     for model in stored:
         state = "stored" if model.complete else "incomplete"
         rows.append(_row(model.name, model.bytes, state, str(model.path), model.source))

@@ -104,6 +104,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
         print("  ".join(cells).rstrip())
 
 
+def pairs(rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values on stdout, the values below each other."""
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+
+
 @contextlib.contextmanager
 def waiting(message: str) -> Iterator[None]:
     """A spinner on the terminal if the block takes longer than ``PATIENCE``."""
@@ -160,9 +167,9 @@ def _report_finished() -> Callable[[str, int, int | None], None]:
 
 
 @contextlib.contextmanager
-def count_bar(message: str) -> Iterator[Callable[[int, int], None]]:
+def count_bar(message: str, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """A bar fed with (done, total) that a terminal shows; nothing into a pipe."""
-    if not sys.stderr.isatty():
+    if not shown or not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.progress import Progress
