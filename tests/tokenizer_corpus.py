@@ -59,7 +59,9 @@ def _make(rng: random.Random, i: int) -> str:
     if kind == 7:
         return rng.choice(["", " "]).join(rng.choices(MARKUP + ENGLISH, k=rng.randint(1, 6)))
     if kind == 8:
-        return str(rng.randint(0, 10 ** rng.randint(1, 30))) + rng.choice(["", " ", ".5", "%", "년"])
+        return str(rng.randint(0, 10 ** rng.randint(1, 30))) + rng.choice(
+            ["", " ", ".5", "%", "년"]
+        )
     if kind == 9:
         points = (rng.choice([0x7FF, 0xD7FF, 0xFFFF, 0x10FFFF]) for _ in range(rng.randint(1, 12)))
         return "".join(

@@ -34,10 +34,12 @@ class TextStream:
         if self.stopped:
             return ""
         self._held += text
-        cut = min((at for at in map(self._held.find, self._stop) if at >= 0), default=-1)
-        if cut >= 0:
+        # The string that is complete first ends the answer, however the text was cut in tokens.
+        found = [(self._held.find(one) + len(one), one) for one in self._stop if one in self._held]
+        if found:
             self.stopped = True
-            keep, self._held = self._held[:cut], ""
+            end, one = min(found, key=lambda item: (item[0], -len(item[1])))
+            keep, self._held = self._held[: end - len(one)], ""
             return keep
         certain = len(self._held) if last else len(self._held) - self._overlap()
         out, self._held = self._held[:certain], self._held[certain:]

@@ -32,14 +32,17 @@ class TextDecoder:
     ids, valid UTF-8 or not. ``push`` gives out whole characters only: bytes that may still become
     a character wait. Bytes that no later byte can complete become U+FFFD, one for each byte, as in
     the sentencepiece library. A control token ends a character: bytes on both sides of it are
-    never joined.
+    never joined. With ``continuing`` the ids go on where other text ended, so the space that the
+    first piece begins with is a space between words and stays.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, skip_special: bool = True) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, *, skip_special: bool = True, continuing: bool = False
+    ) -> None:
         self._tokenizer = tokenizer
         self._skip_special = skip_special
         self._utf8 = codecs.getincrementaldecoder("utf-8")(_ONE_PER_BYTE)
-        self._droppable = tokenizer.drop_leading
+        self._droppable = 0 if continuing else tokenizer.drop_leading
 
     def push(self, token: int) -> str:
         """The text that ``token`` completes, often empty for a byte of a longer character.
