@@ -136,6 +136,8 @@ class Conversation:
                 self.llm, ids, self.params, lambda event: self._show(event.text, said)
             )
         except KeyboardInterrupt:
+            if not sys.stdin.isatty():  # nobody could type the next line
+                raise
             render.line("  (stopped)")
         if not self.json:
             render.text("\n")
