@@ -115,6 +115,22 @@ def test_a_mirror_without_sums_resumes_by_etag_alone(hub: FakeHub, tmp_path: Pat
         store.remove("org/tiny", settings)
 
 
+def test_without_sums_and_etag_there_is_nothing_to_resume_by(hub: FakeHub, tmp_path: Path) -> None:
+    hub.lists_sums = hub.etags = False
+    hub.script[WEIGHTS] = [{"fault": "drop", "after": 40000}]
+    pull("org/tiny", settings_for(hub, tmp_path), policy=QUICK)
+    assert [s.headers.get("Range") for s in hub.gets(WEIGHTS)] == [None, None]
+
+
+def test_the_token_goes_to_the_hubs_address_only(hub: FakeHub) -> None:
+    from paddock.inference.checkpoint.hubs.http import Session
+
+    session = Session("http://hub.invalid", {"Authorization": SECRET}, QUICK)
+    session.read(f"{hub.url}/mirror/org/tiny/config.json", "config.json")
+    session.close()
+    assert SECRET not in str(hub.seen[0].headers)
+
+
 def test_sums_that_are_none(hub: FakeHub, tmp_path: Path) -> None:
     hub.models["org/tiny"] = {**files(), "SHA256SUMS": b"<html>please log in</html>"}
     with pytest.raises(FetchError, match="sha256sum"):
