@@ -33,6 +33,7 @@ def llama2_model(shared_dir: Path) -> Path:
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SentencePiece BPE ``tokenizer.model`` made as Llama 2's was, with about 600 pieces."""
     import sentencepiece
+
     from tokenizer_corpus import lines
 
     counts = Counter("".join(lines()))
