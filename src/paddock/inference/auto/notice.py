@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable
 
@@ -12,7 +13,7 @@ def once(message: str) -> None:
     """Warns (UserWarning, by default on stderr) with ``message`` unless that was done before."""
     if message not in _said:
         _said.add(message)
-        warnings.warn(message, UserWarning, stacklevel=3)
+        warnings.warn(message, UserWarning, stacklevel=_callers_level())
 
 
 def ignored(where: str, keys: Iterable[str]) -> None:
@@ -24,6 +25,14 @@ def ignored(where: str, keys: Iterable[str]) -> None:
             f"{where}: {', '.join(new)}: without a meaning here and ignored"
             " (docs/guides/mindformers.md says why)"
         )
+
+
+def _callers_level() -> int:
+    """The ``stacklevel`` at which a warning points at the program's line and not at ours."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("paddock."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def forget() -> None:

@@ -49,7 +49,7 @@ def load_param_into_net(
     wanted = {names.to_theirs("mindspore", name): name for name in net.weights.config().shapes()}
     net.weights.put(
         {
-            wanted[name]: np.asarray(value)
+            wanted[name]: np.ascontiguousarray(value)
             for name, value in parameter_dict.items()
             if name in wanted
         }

@@ -30,12 +30,11 @@ class Weights:
     ``base`` is None for a model without a file. ``given`` maps our names to arrays.
     """
 
-    format = "mindformers"
-
     def __init__(self, config: ModelConfig, base: Checkpoint | None) -> None:
         self._config = config
         self.base = base
         self.given: dict[str, Array] = {}
+        self.format = base.format if base else "mindspore"
         self.path = base.path if base else Path("load_param_into_net")
 
     def config(self) -> ModelConfig:

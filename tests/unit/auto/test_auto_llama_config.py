@@ -72,6 +72,7 @@ def test_ignored_keys_are_named_in_one_warning_once() -> None:
     assert len(said) == 1
     assert all(name in str(said[0].message) for name in ignored)
     assert "num_layers" not in str(said[0].message)
+    assert said[0].filename == __file__
 
 
 @pytest.mark.parametrize("name", ["llama2_7b", "llama2_13b"])
