@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from paddock.cli import options, render
+from paddock.errors import UsageError
 
 EXAMPLES = """
 paddock convert llama-2-7b/ llama2-7b-hf --to hf
@@ -76,6 +77,8 @@ def convert(
     from paddock.inference.checkpoint import convert as conversion
     from paddock.inference.checkpoint import store
 
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} exists", hint="name another target, or say --overwrite")
     path = store.locate(source, settings.load())
     with render.count_bar(f"writing {target.name}") as progress:
         written = conversion.convert(

@@ -43,7 +43,10 @@ def console() -> Console:
     """The terminal behind stderr; honours NO_COLOR and draws nothing into a pipe."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    terminal = Console(stderr=True, highlight=False, soft_wrap=True)
+    if terminal.no_color:  # rich would leave bold and dim
+        terminal = Console(stderr=True, highlight=False, soft_wrap=True, color_system=None)
+    return terminal
 
 
 def text(piece: str) -> None:
