@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from paddock.cli import options, render
-from paddock.errors import PromptTooLong, UsageError, nearest
+from paddock.errors import PaddockError, PromptTooLong, UsageError, nearest
 
 if TYPE_CHECKING:
-    from paddock.cli.answer import Answer
     from paddock.inference.llm import LLM, GenerationParams
 
 EXAMPLES = """
@@ -90,19 +89,31 @@ class Conversation:
     history: list[dict[str, str]] = field(default_factory=list)
 
     def run(self) -> None:
-        """Reads lines until there are no more or one says ``/quit``."""
+        """Reads lines until there are no more or one says ``/quit``.
+
+        A person stays in the conversation after Ctrl-C and after an error; a pipe does not.
+        """
         while (line := _read_line()) is not None:
-            line = line.strip()
-            if line.startswith("/") and not line.startswith("//"):
-                try:
-                    if not self.command(line):
-                        return
-                except UsageError as error:
-                    if not sys.stdin.isatty():
-                        raise
-                    render.line(str(error))
-            elif line:
-                self.turn(line.removeprefix("/") if line.startswith("//") else line)
+            try:
+                if not self.line(line.strip()):
+                    return
+            except KeyboardInterrupt:
+                if not sys.stdin.isatty():
+                    raise
+                render.text("\n")
+                render.line("(stopped)")
+            except PaddockError as error:
+                if not sys.stdin.isatty():
+                    raise
+                render.line(f"error: {error}")
+
+    def line(self, line: str) -> bool:
+        """Does what a line says; False to leave."""
+        if line.startswith("/") and not line.startswith("//"):
+            return self.command(line)
+        if line:
+            self.turn(line.removeprefix("/") if line.startswith("//") else line)
+        return True
 
     def command(self, line: str) -> bool:
         """Does what a line with a slash says; False to leave. Raises UsageError for others."""
@@ -124,31 +135,28 @@ class Conversation:
         return True
 
     def turn(self, question: str) -> None:
-        """Answers ``question``; Ctrl-C keeps what was said of the answer so far."""
+        """Answers ``question``; what was said of an answer that is stopped is remembered."""
         from paddock.cli import answer
 
         self.history.append({"role": "user", "content": question})
-        ids = self._prompt()
         said: list[str] = []
-        whole: Answer | None = None
         try:
-            whole = answer.stream(
-                self.llm, ids, self.params, lambda event: self._show(event.text, said)
-            )
-        except KeyboardInterrupt:
-            if not sys.stdin.isatty():  # nobody could type the next line
-                raise
-            render.line("  (stopped)")
-        if not self.json:
-            render.text("\n")
-        elif whole is not None:
+            ids = self._prompt()
+            whole = answer.stream(self.llm, ids, self.params, lambda e: self._show(e.text, said))
+        finally:
+            self._remember("".join(said).strip())
+        if self.json:
             render.emit({"prompt": question, **whole.to_dict()})
-        if text := "".join(said).strip():
-            self.history.append({"role": "assistant", "content": text})
-        else:
-            self.history.pop()  # templates want question and answer in turn
-        if whole is not None and not self.quiet and not self.json:
+            return
+        render.text("\n")
+        if not self.quiet:
             render.line(whole.statistics())
+
+    def _remember(self, text: str) -> None:
+        if text:
+            self.history.append({"role": "assistant", "content": text})
+        elif self.history:
+            self.history.pop()  # templates want question and answer in turn
         # Another seed for the next answer, from the first, so that one --seed repeats a whole chat.
         sampling = replace(self.params.sampling, seed=self.params.sampling.seed + 1)
         self.params = replace(self.params, sampling=sampling)
@@ -174,9 +182,8 @@ class Conversation:
             del self.history[:2]
             dropped += 1
         if dropped:
-            render.line(f"(the context of {room} tokens is full: {dropped} oldest turns forgotten)")
+            render.line(f"(the context of {room} tokens is full; oldest turns forgotten: {dropped})")
         if len(ids) >= room:
-            self.history.clear()
             raise PromptTooLong(
                 f"the message has {len(ids)} tokens, the context {room} in all",
                 hint="shorten it",
