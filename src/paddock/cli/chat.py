@@ -182,7 +182,9 @@ class Conversation:
             del self.history[:2]
             dropped += 1
         if dropped:
-            render.line(f"(the context of {room} tokens is full; oldest turns forgotten: {dropped})")
+            render.line(
+                f"(the context of {room} tokens is full; oldest turns forgotten: {dropped})"
+            )
         if len(ids) >= room:
             raise PromptTooLong(
                 f"the message has {len(ids)} tokens, the context {room} in all",
