@@ -71,4 +71,5 @@ def numpy_dtype(dtype: str) -> np.dtype[Any]:
         "fp16": np.float16,
         "fp32": np.float32,
     }
-    return np.dtype(types[dtype])
+    result: np.dtype[Any] = np.dtype(types[dtype])
+    return result

@@ -15,6 +15,9 @@ from paddock.inference.checkpoint.config import ModelConfig, RopeScaling
 from paddock.inference.checkpoint.configs.fields import Fields, checked_config, head_size
 
 
+_ORIGINAL = "llama.rope.scaling.original_context_length"
+
+
 def from_gguf(
     values: Mapping[str, Any],
     origin: str = "GGUF metadata",
@@ -109,6 +112,9 @@ def to_gguf(config: ModelConfig) -> dict[str, int | float | str]:
         if config.rope_scaling.kind == "linear":
             values["llama.rope.scaling.type"] = "linear"
             values["llama.rope.scaling.factor"] = float(config.rope_scaling.factor)
+        else:
+            # Only for readers like this one; llama.cpp takes the factors from the tensor.
+            values[_ORIGINAL] = config.rope_scaling.original_max_seq_len
     return values
 
 
@@ -145,7 +151,10 @@ def _scaling(
             return None
         return RopeScaling("linear", _digits(fields.number("llama.rope.scaling.factor")))
     # Published Llama 3.1 to 3.3 differ in the factor only, which the slowest pair shows.
-    scaling = RopeScaling("llama3", _digits(max(factors)))
+    original = fields.integer(_ORIGINAL, 8192)
+    if not all(0 < one < math.inf for one in factors) or original < 1:
+        raise CheckpointError(f"{fields.origin}: rope_freqs.weight holds impossible numbers")
+    scaling = RopeScaling("llama3", _digits(max(factors)), original_max_seq_len=original)
     expected = rope_factors(scaling, theta, head_dim)
     close = len(expected) == len(factors) and all(
         math.isclose(a, b, rel_tol=1e-4) for a, b in zip(expected, factors, strict=True)

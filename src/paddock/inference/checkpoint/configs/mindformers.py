@@ -63,10 +63,9 @@ def to_mindformers(config: ModelConfig) -> dict[str, Any]:
             f"{config.dim} / {config.n_heads} there)"
         )
     scaling = config.rope_scaling
-    if scaling is not None and scaling.kind not in ("linear", "ntk"):
+    if scaling is not None and scaling.kind != "linear":
         raise CheckpointError(f"MindFormers cannot say rotary scaling {scaling.kind!r}")
     names = {ours: theirs for theirs, ours in _DTYPES.items()}
-    method = {None: "None", "linear": "PI", "ntk": "NTK"}[scaling.kind if scaling else None]
     values: dict[str, Any] = {
         "type": "LlamaConfig",
         "batch_size": 1,
@@ -80,7 +79,7 @@ def to_mindformers(config: ModelConfig) -> dict[str, Any]:
         "vocab_size": config.vocab_size,
         "rms_norm_eps": config.norm_eps,
         "theta": config.rope_theta,
-        "extend_method": method,
+        "extend_method": "PI" if scaling else "None",
         "scaling_factor": scaling.factor if scaling else 1.0,
         "bos_token_id": config.bos_id,
         "eos_token_id": config.eos_ids[0] if len(config.eos_ids) == 1 else list(config.eos_ids),

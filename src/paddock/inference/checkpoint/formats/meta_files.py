@@ -38,8 +38,12 @@ class MetaShard:
         # Files saved before torch 1.6 are no zip and cannot be mapped; they are read whole.
         try:
             self._mapped = zipfile.is_zipfile(path)
+            with path.open("rb") as file:
+                begins_as_zip = file.read(4) == b"PK\x03\x04"
         except OSError as error:
             raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+        if begins_as_zip and not self._mapped:
+            raise CorruptCheckpoint(f"{path} has no end: truncated")
         self._tensors = _load(path, self._mapped)
         self.infos = {name: self._info(name) for name in self._tensors}
 
@@ -93,13 +97,11 @@ def _load(path: Path, mapped: bool) -> dict[str, torch.Tensor]:
     torch = import_torch()
     try:
         loaded = torch.load(path, map_location="cpu", mmap=mapped, weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
     except Exception as error:
         # A damaged file makes torch's unpickler fail in many ways; none of them is ours to tell
         # apart except the refusal to run code.
         text = str(error)
-        if "Unsupported" in text or "not an allowed global" in text:
+        if "unsupported" in text.lower():
             raise UnsafeCheckpoint(
                 f"{path} holds more than tensors: {_reason(text)}",
                 hint="its pickle could run any program, so it is not loaded",
@@ -117,7 +119,8 @@ def _load(path: Path, mapped: bool) -> dict[str, torch.Tensor]:
 
 
 def _reason(text: str) -> str:
-    """The line of torch's long message that says what is wrong."""
+    """The line of torch's long message that says what is wrong, without its advice to trust."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if "Unsupported" in line or "PytorchStreamReader" in line]
-    return (telling or lines or ["no reason given"])[0][:200]
+    telling = [line for line in lines if "unsupported" in line.lower() or "Unpickler" in line]
+    line = (telling or lines or ["no reason given"])[0]
+    return line.rpartition("WeightsUnpickler error:")[2].strip()[:200]
