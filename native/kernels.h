@@ -8,6 +8,7 @@ namespace paddock {
 namespace PADDOCK_SET {
 
 constexpr int W = PADDOCK_WIDTH;
+constexpr size_t short_row = 512;  // floats; prefetching gains up to here (measured, Zen 3)
 typedef float vec __attribute__((vector_size(W * 4)));
 typedef int32_t ivec __attribute__((vector_size(W * 4)));
 typedef float vec4 __attribute__((vector_size(16)));
@@ -78,8 +79,9 @@ PADDOCK_INLINE vec exponential(vec x) {
     return y * (vec)power;
 }
 
-// R rows of w (n floats each, one after the other) times N rows of x.
-template <int R, int N>
+// R rows of w (n floats each, one after the other) times N rows of x. Ahead asks for the R rows after
+// these: rows of a page or less end before the hardware has seen where they lead.
+template <int R, int N, bool Ahead = false>
 PADDOCK_INLINE void tile(
     const float* w, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride) {
     vec total[R][N];
@@ -92,6 +94,7 @@ PADDOCK_INLINE void tile(
         for (int b = 0; b < N; b++) input[b] = load(x + b * x_stride + i);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
+            if (Ahead && r * W % 16 == 0) __builtin_prefetch(w + R * n + R * i + r * W);
             const vec weight = load(w + r * n + i);
 #pragma GCC unroll 8
             for (int b = 0; b < N; b++) total[r][b] += weight * input[b];
@@ -137,6 +140,8 @@ static void products(
     const float* w, size_t n, int outputs, const float* x, size_t x_stride, int rows, float* y,
     size_t y_stride) {
     int o = 0;
+    if (rows == 1 && n <= short_row)
+        for (; o + 8 <= outputs; o += 8) tile<8, 1, true>(w + o * n, n, x, 0, y + o, 0);
     if (rows == 1)
         for (; o + 8 <= outputs; o += 8) tile<8, 1>(w + o * n, n, x, 0, y + o, 0);
     for (; o + 4 <= outputs; o += 4) rows_of<4>(w + o * n, n, x, x_stride, rows, y + o, y_stride);
