@@ -9,6 +9,7 @@ from ctypes import c_float, c_int, c_int32, c_int64, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from paddock.errors import DeviceError, GenerationError
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.runtimes.base import Limits, Work
 from paddock.inference.runtimes.torch.cache import ContiguousCache, KVCache, check_pages
-from paddock.inference.runtimes.torch.llama import Llama
+from paddock.inference.runtimes.torch.llama import Block, Llama
 
 ABI = 1
 """Of the structs below and the calls; a library built from other sources is not used."""
@@ -142,7 +143,7 @@ class NativeDecoder:
         pages = item.pages
         if pages is not self._held[i] or len(pages) * self._limits.page_size <= start:
             check_pages(item, start + 1, self._kv)
-            used = pages[: self._max_pages]
+            used: list[c_int32 | int] = [*pages[: self._max_pages]]
             begin = i * self._max_pages
             self._pages[begin : begin + len(used)] = used
             self._held[i] = pages
@@ -187,7 +188,8 @@ def _describe(model: Llama, kv: KVCache, max_pages: int) -> tuple[list[object], 
 
     config = model.config
     layers = (_Layer * config.n_layers)()
-    for block, cached, layer in zip(model.layers, _layers_of(kv), layers, strict=True):
+    for module, cached, layer in zip(model.layers, _layers_of(kv), layers, strict=True):
+        block = cast("Block", module)
         layer.attention_norm = address(block.attention_norm.weight)
         layer.wqkv = address(block.attention.wqkv.weight)
         layer.wo = address(block.attention.wo.weight)

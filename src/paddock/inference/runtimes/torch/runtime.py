@@ -73,9 +73,9 @@ class TorchRuntime:
 
     def _forward(self, batch: Batch, everywhere: bool = False) -> Tensor:
         self._check(batch)
-        if self._decoder is not None and not everywhere:
-            if all(len(item.tokens) == 1 for item in batch.work):
-                return self._decode(self._decoder, batch)
+        single = all(len(item.tokens) == 1 for item in batch.work)
+        if self._decoder is not None and single and not everywhere:
+            return self._decode(self._decoder, batch)
         placed = self.cache.place(batch.work)
         if everywhere:
             placed = replace(placed, sampled=None)
