@@ -33,6 +33,7 @@ def llama2_model(shared_dir: Path) -> Path:
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SentencePiece BPE ``tokenizer.model`` made as Llama 2's was, with about 600 pieces."""
     import sentencepiece
+
     from tokenizer_corpus import lines
 
     counts = Counter("".join(lines()))
@@ -55,8 +56,12 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _few_threads() -> None:
-    """Two threads at most for a test that has imported torch."""
+def _one_thread() -> None:
+    """One thread for a test that has imported torch.
+
+    The models of the tests are tiny: a second thread would only wait at barriers, and on a busy
+    machine it waits for a whole time slice.
+    """
     torch = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "set_num_threads") and torch.get_num_threads() > 2:
-        torch.set_num_threads(2)
+    if torch is not None and hasattr(torch, "set_num_threads") and torch.get_num_threads() > 1:
+        torch.set_num_threads(1)

@@ -5,17 +5,25 @@ from __future__ import annotations
 import random
 from functools import cache
 
-ENGLISH = (
-    "the quick brown fox jumps over lazy dogs while Alice's teacher couldn't believe that "
-    "nineteen llamas had wandered through Beijing, because somebody left every gate open; "
-    "naïve café résumé coöperate Zürich — “quoted” … €5 £3 ½ ×"
-).split()
-CHINESE = "我爱北京因为这里有很多历史文化和好吃的东西华为是一家科技公司大模型在昇腾芯片上运行，。！？“”《》、；：（）　繁體字"
-EMOJI = ["😀", "🦙", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇨🇳", "🇩🇪", "❤️", "1️⃣", "🧑🏿‍🚀", "\U0001fae8", "✈"]
-OTHER = (
-    "Привет, мир! Как дела?|مرحبا بالعالم كيف حالك|שלום עולם|नमस्ते दुनिया|สวัสดีชาวโลก|안녕하세요 세계|"
-    "こんにちは世界、カタカナ|Γειά σου Κόσμε|Tiếng Việt có dấu|e\u0301a\u0308n\u0303 ﬁ ﬃ Ａｂｃ|𝕬𝖇𝖈 𒀀 𓂀|Ǆ ß İ ı"
-).split("|")
+ENGLISH = [
+    "the", "quick", "brown", "fox", "jumps", "over", "lazy", "dogs", "while", "Alice's", "teacher",
+    "couldn't", "believe", "that", "nineteen", "llamas", "had", "wandered", "through", "Beijing,",
+    "because", "somebody", "left", "every", "gate", "open;", "naïve", "café", "résumé", "coöperate",
+    "Zürich", "—", "“quoted”", "…", "€5", "£3", "½", "×",
+]  # fmt: skip
+CHINESE = (
+    "我爱北京因为这里有很多历史文化和好吃的东西华为是一家科技公司大模型在昇腾芯片上运行"
+    "，。！？“”《》、；：（）\u3000繁體字"
+)
+EMOJI = [
+    "😀", "🦙", "❤️", "1️⃣", "🇨🇳", "🇩🇪", "✈", "\U0001fae8", "👍\U0001f3fd",
+    "👩\u200d👩\u200d👧\u200d👦", "\U0001f3f3\ufe0f\u200d🌈", "🧑\U0001f3ff\u200d🚀",
+]  # fmt: skip
+OTHER = [
+    "Привет, мир! Как дела?", "مرحبا بالعالم كيف حالك", "שלום עולם", "नमस्ते दुनिया", "สวัสดีชาวโลก",
+    "안녕하세요 세계", "こんにちは世界、カタカナ", "Γειά σου Κόσμε", "Tiếng Việt có dấu",
+    "e\u0301a\u0308n\u0303 ﬁ ﬃ Ａｂｃ", "𝕬𝖇𝖈 𒀀 𓂀", "Ǆ ß İ ı",
+]  # fmt: skip
 CODE = [
     "def f{i}(x: int, *a) -> list[int]:",
     "    return [y ** {i} for y in x if y != -{i}]  # {i}%",

@@ -43,8 +43,14 @@ class Settings:
         return self.home / "models"
 
 
-def load(environ: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
-    """The settings in force.
+def load(
+    environ: Mapping[str, str] | None = None,
+    file: Path | None = None,
+    *,
+    hub: str | None = None,
+    endpoint: str | None = None,
+) -> Settings:
+    """The settings in force; ``hub`` and ``endpoint`` are a command's options and go first.
 
     ``environ`` is the process's environment unless given. ``file`` is ``PADDOCK_CONFIG`` or else
     ``config.toml`` in the user's configuration folder (``~/.config/paddock``), which may be
@@ -54,6 +60,11 @@ def load(environ: Mapping[str, str] | None = None, file: Path | None = None) -> 
     env = os.environ if environ is None else environ
     values = _from_file(*_config_file(env, file))
     values.update(_from_environment(env))
+    if hub is not None and hub != values.get("hub", "huggingface"):
+        # The configured address and token belong to the configured hub.
+        values.update(hub=_hub(hub, "the hub"), endpoint=None, token=None)
+    if endpoint is not None:
+        values["endpoint"] = _url(endpoint, "the endpoint")
     hub = values.get("hub", "huggingface")
     if values.get("endpoint") is None and hub == "huggingface" and env.get("HF_ENDPOINT"):
         values["endpoint"] = _url(env["HF_ENDPOINT"], "HF_ENDPOINT")
@@ -67,6 +78,19 @@ def load(environ: Mapping[str, str] | None = None, file: Path | None = None) -> 
     if "home" not in values:
         values["home"] = _platform_folder("user_cache_path")
     return Settings(**values)
+
+
+def rank(environ: Mapping[str, str] | None = None) -> tuple[int, int | None]:
+    """This process's number and the number of processes, as MindSpore's launchers set them.
+
+    ``RANK_ID`` and ``RANK_SIZE``; (0, None) where no launcher did. Raises UsageError for what is
+    not a number.
+    """
+    env = os.environ if environ is None else environ
+    for name in ("RANK_ID", "RANK_SIZE"):
+        if not env.get(name, "0").isdecimal():
+            raise UsageError(f"{name} is {env[name]!r}, which is not a whole number")
+    return int(env.get("RANK_ID", 0)), int(env["RANK_SIZE"]) if "RANK_SIZE" in env else None
 
 
 def config_file(environ: Mapping[str, str] | None = None) -> Path:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from llamas import SHAPES, greedy, prompts, saved
-from paddock.inference.checkpoint.convert import convert
-from paddock.inference.checkpoint.open import open_checkpoint
 from transformers import LlamaForCausalLM
 
+from llamas import SHAPES, greedy, is_greedy, prompts, saved
+from paddock.inference.checkpoint.convert import convert
+from paddock.inference.checkpoint.open import open_checkpoint
 from paddock.inference.engine.engine import Engine
 from paddock.inference.engine.request import Request
 from paddock.inference.runtimes.torch.build import build
@@ -20,59 +20,73 @@ PROMPTS = list(prompts((5, 17, 33, 2)))
 N = 256
 
 
+Pair = tuple[LlamaForCausalLM, Path]
+
+
 @pytest.fixture(scope="module", params=SHAPES)
-def pair(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[LlamaForCausalLM, Path, list[list[int]]]:
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     folder = tmp_path_factory.mktemp(request.param)
-    model = saved(folder, request.param)
-    return model, folder, [greedy(model, prompt, N) for prompt in PROMPTS]
+    return saved(folder, request.param), folder
 
 
 def runtime(folder: Path, **options: object) -> TorchRuntime:
     return build(open_checkpoint(folder), device="cpu", dtype="fp32", **options)  # type: ignore[arg-type]
 
 
-def answers(folder: Path, which: list[list[int]], use_past: bool = True, **options: object):  # type: ignore[no-untyped-def]
+def answers(
+    folder: Path, which: list[list[int]], n: int = N, use_past: bool = True, **options: object
+) -> list[list[int]]:
     engine = Engine(runtime(folder, **options))
-    return engine.run([Request(p, max_new_tokens=N, use_past=use_past) for p in which])
+    return engine.run([Request(p, max_new_tokens=n, use_past=use_past) for p in which])
 
 
-def test_logits(pair) -> None:  # type: ignore[no-untyped-def]
-    model, folder, _ = pair
+def agrees(model: LlamaForCausalLM, which: list[list[int]], given: list[list[int]], n: int) -> None:
+    for prompt, answer in zip(which, given, strict=True):
+        assert len(answer) == n
+        assert is_greedy(model, prompt, answer)
+
+
+def test_logits(pair: Pair) -> None:
+    model, folder = pair
+    ours = runtime(folder)
     for prompt in PROMPTS:
         with torch.no_grad():
             expected = model(torch.tensor([prompt])).logits[0]
-        assert (runtime(folder).all_logits(prompt) - expected).abs().max() <= 1e-4
+        assert (ours.all_logits(prompt) - expected).abs().max() <= 1e-4
 
 
 @pytest.mark.parametrize("cache", ["contiguous", "paged"])
-def test_256_greedy_tokens_alone_and_in_a_ragged_batch(pair, cache: str) -> None:  # type: ignore[no-untyped-def]
-    _, folder, expected = pair
-    assert answers(folder, PROMPTS[1:2], cache=cache) == expected[1:2]
-    assert answers(folder, PROMPTS, cache=cache) == expected
-    # More requests than places: the rest waits its turn.
-    assert answers(folder, PROMPTS, cache=cache, max_batch=2) == expected
+def test_256_greedy_tokens_in_a_ragged_batch_of_four(pair: Pair, cache: str) -> None:
+    model, folder = pair
+    agrees(model, PROMPTS, answers(folder, PROMPTS, cache=cache), N)
 
 
-def test_256_greedy_tokens_without_cache(pair) -> None:  # type: ignore[no-untyped-def]
-    _, folder, expected = pair
-    assert answers(folder, PROMPTS[:1], use_past=False) == expected[:1]
+@pytest.mark.parametrize("use_past", [True, False])
+def test_256_greedy_tokens_of_one_prompt(pair: Pair, use_past: bool) -> None:
+    model, folder = pair
+    agrees(model, PROMPTS[1:2], answers(folder, PROMPTS[1:2], use_past=use_past), N)
 
 
-def test_ragged_batch_without_cache(tmp_path: Path) -> None:
-    model = saved(tmp_path, "gqa")
-    expected = [greedy(model, prompt, 40) for prompt in PROMPTS]
-    engine = Engine(runtime(tmp_path))
-    got = engine.run([Request(p, max_new_tokens=40, use_past=False) for p in PROMPTS])
-    assert got == expected
+def test_a_ragged_batch_without_cache(pair: Pair) -> None:
+    model, folder = pair
+    agrees(model, PROMPTS, answers(folder, PROMPTS, 60, use_past=False), 60)
+
+
+def test_more_requests_than_places_wait_their_turn(pair: Pair) -> None:
+    model, folder = pair
+    agrees(model, PROMPTS, answers(folder, PROMPTS, 30, max_batch=2), 30)
+
+
+def test_the_answer_is_that_of_generate_itself(pair: Pair) -> None:
+    model, folder = pair
+    assert answers(folder, PROMPTS[:1], 24) == [greedy(model, PROMPTS[0], 24)]
 
 
 def test_a_prompt_in_chunks_gives_the_same_text(tmp_path: Path) -> None:
     model = saved(tmp_path, "gqa", max_position_embeddings=2048)
     prompt = next(prompts((1300,)))
     got = Engine(runtime(tmp_path)).run([Request(prompt, max_new_tokens=20)])
-    assert got == [greedy(model, prompt, 20)]
+    agrees(model, [prompt], got, 20)
 
 
 @pytest.mark.parametrize("shape", ["mha", "gqa", "70b"])
@@ -87,8 +101,9 @@ def test_the_same_after_a_round_trip(shape: str, form: str, tmp_path: Path) -> N
         expected = model(torch.tensor([prompt])).logits[0]
     for folder in (there, back):
         assert (runtime(folder).all_logits(prompt) - expected).abs().max() <= 1e-4
-    assert answers(back, [prompt]) == [greedy(model, prompt, N)]
-    assert answers(there, [prompt]) == [greedy(model, prompt, N)]
+    given = answers(there, [prompt])
+    agrees(model, [prompt], given, N)
+    assert answers(back, [prompt], 40) == [given[0][:40]]
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])

@@ -13,10 +13,10 @@ import sentencepiece
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizer_corpus import lines
 
 from paddock.inference.tokenizer.chat import ChatTemplate
 from paddock.inference.tokenizer.load import load_tokenizer
+from tokenizer_corpus import lines
 
 LINES = lines()
 loaded = cache(load_tokenizer)

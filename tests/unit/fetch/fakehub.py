@@ -41,6 +41,7 @@ class FakeHub:
     token: str | None = None
     lists_sums: bool = True
     heads: bool = True
+    etags: bool = True
     listing_faults: list[dict[str, Any]] = field(default_factory=list)
     claims: dict[str, int] = field(default_factory=dict)  # path -> size in the listing
     script: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
@@ -188,6 +189,8 @@ class Handler(BaseHTTPRequestHandler):
                 return
         body = bytearray(data[start:])
         headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Length": str(len(body))}
+        if not self.hub.etags:
+            del headers["ETag"]
         if status == 206:
             headers["Content-Range"] = f"bytes {start}-{total - 1}/{total}"
         if kind == "wrong_range":

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from fakehub import COMMIT, FakeHub
 
+from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from paddock.errors import FetchError, GatedModel, ModelNotFound, UsageError
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull
@@ -113,6 +113,22 @@ def test_a_mirror_without_sums_resumes_by_etag_alone(hub: FakeHub, tmp_path: Pat
         assert [s.headers.get("Range") for s in hub.gets(WEIGHTS)] == [expected]
         assert (place / WEIGHTS).read_bytes() == content()
         store.remove("org/tiny", settings)
+
+
+def test_without_sums_and_etag_there_is_nothing_to_resume_by(hub: FakeHub, tmp_path: Path) -> None:
+    hub.lists_sums = hub.etags = False
+    hub.script[WEIGHTS] = [{"fault": "drop", "after": 40000}]
+    pull("org/tiny", settings_for(hub, tmp_path), policy=QUICK)
+    assert [s.headers.get("Range") for s in hub.gets(WEIGHTS)] == [None, None]
+
+
+def test_the_token_goes_to_the_hubs_address_only(hub: FakeHub) -> None:
+    from paddock.inference.checkpoint.hubs.http import Session
+
+    session = Session("http://hub.invalid", {"Authorization": SECRET}, QUICK)
+    session.read(f"{hub.url}/mirror/org/tiny/config.json", "config.json")
+    session.close()
+    assert SECRET not in str(hub.seen[0].headers)
 
 
 def test_sums_that_are_none(hub: FakeHub, tmp_path: Path) -> None:

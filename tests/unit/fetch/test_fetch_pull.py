@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from fakehub import FakeHub
 
+from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from paddock.errors import FetchError, UsageError
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull
@@ -57,6 +57,15 @@ def test_an_update_replaces_what_changed_and_drops_what_is_gone(
     assert not (place / "model-1-of-2.safetensors").exists()
     assert (place / "my-notes.txt").exists()
     assert len(hub.gets(WEIGHTS)) == 1 and not hub.gets("config.json")
+
+
+def test_half_an_update_is_not_a_complete_model(settings: Settings, hub: FakeHub) -> None:
+    place = pull("org/tiny", settings, policy=QUICK)
+    hub.models["org/tiny"] = {**files(), WEIGHTS: content(8)}  # all sizes as before
+    hub.script[WEIGHTS] = [{"status": 418}]
+    with pytest.raises(FetchError):
+        pull("org/tiny", settings, policy=QUICK)
+    assert not store.is_complete(place)
 
 
 def test_include_adds_to_what_is_there(settings: Settings, hub: FakeHub) -> None:
@@ -139,6 +148,12 @@ def test_a_folder_that_cannot_be_written(hub: FakeHub, tmp_path: Path) -> None:
     (place / f"{WEIGHTS}.part").mkdir(parents=True)  # root may write anywhere, but not there
     with pytest.raises(FetchError, match=r"cannot write .*part"):
         pull("org/tiny", settings, policy=QUICK)
+
+
+def test_a_store_that_cannot_be_made(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FetchError, match="set PADDOCK_HOME"):
+        pull("org/tiny", settings_for(hub, tmp_path / "file"), policy=QUICK)
 
 
 def test_offline_is_said_at_once_unless_the_model_is_here(settings: Settings, hub: FakeHub) -> None:

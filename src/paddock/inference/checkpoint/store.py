@@ -212,13 +212,21 @@ def is_complete(place: Path) -> bool:
 def locked(place: Path) -> Iterator[bool]:
     """Try to be the only one who changes the folder ``place``; yields whether we are.
 
-    The lock ends with the process, however it ends.
+    The lock ends with the process, however it ends. Raises FetchError where the store cannot be
+    written.
     """
     import fcntl
 
-    locks = place.parent / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with (locks / f"{place.name}.lock").open("w") as stream:
+    path = place.parent / ".locks" / f"{place.name}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("w")
+    except OSError as error:
+        raise FetchError(
+            f"cannot write in the store: {error.filename}: {error.strerror}",
+            hint="set PADDOCK_HOME to a folder that you may write in",
+        ) from error
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

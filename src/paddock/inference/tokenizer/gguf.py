@@ -11,6 +11,7 @@ from typing import Any
 
 from paddock.errors import MissingExtra, TokenizerError
 from paddock.inference.tokenizer.base import Tokenizer
+from paddock.inference.tokenizer.gguf_metadata import read_metadata
 from paddock.inference.tokenizer.hf import HfTokenizer
 from paddock.inference.tokenizer.sentencepiece import BYTE, CONTROL, SentencePieceTokenizer
 
@@ -24,27 +25,6 @@ _LLAMA3 = (
 )
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _CUTS = {"llama-bpe": _LLAMA3, "llama3": _LLAMA3, "llama-v3": _LLAMA3, "gpt-2": _GPT2}
-
-
-def read_metadata(path: str | Path) -> dict[str, Any]:
-    """The ``tokenizer.*`` keys of a GGUF file as plain Python values.
-
-    Raises TokenizerError if the file is no readable GGUF.
-    """
-    try:
-        import gguf
-    except ImportError as error:
-        raise MissingExtra("gguf", "models") from error
-    try:
-        reader = gguf.GGUFReader(str(path))
-        return {
-            key: field.contents()
-            for key, field in reader.fields.items()
-            if key.startswith("tokenizer.")
-        }
-    except (OSError, ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
-        # What the reader raises on missing, truncated and damaged files.
-        raise TokenizerError(f"{path} is no readable GGUF file: {error}") from error
 
 
 def gguf_tokenizer(path: str | Path) -> Tokenizer:
@@ -102,7 +82,7 @@ class _Metadata:
                 f"{self.origin}: tokenizer.ggml.{role}_token_id is {token}, outside "
                 f"the vocabulary of {len(self.tokens)}"
             )
-        return self.tokens[token]
+        return str(self.tokens[token])
 
 
 def _sentencepiece(reading: _Metadata) -> SentencePieceTokenizer:

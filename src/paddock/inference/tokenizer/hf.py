@@ -74,6 +74,7 @@ class HfTokenizer:
         self.specials: Mapping[str, int] = {self._pieces[token]: token for token in sorted(fenced)}
         # The unknown token is the one special that encoding may yield.
         self._barred = frozenset(fenced - {self.unk_id})
+        self._bytes: dict[int, bytes | None] = {}
         self._spell, self.drop_leading = _decoder(data.get("decoder"), origin)
 
     def _role(self, role: str, config: Mapping[str, Any]) -> int | None:
@@ -122,10 +123,16 @@ class HfTokenizer:
 
     def token_bytes(self, token: int) -> bytes | None:
         """See Tokenizer."""
-        piece = self.id_to_piece(token)
+        try:
+            return self._bytes[token]
+        except KeyError:
+            piece = self.id_to_piece(token)
         if token in self._control:
-            return None
-        return piece.encode() if token in self._added else self._spell(piece)
+            data = None
+        else:
+            data = piece.encode() if token in self._added else self._spell(piece)
+        self._bytes[token] = data
+        return data
 
 
 def _fence(

@@ -98,7 +98,7 @@ def load_chat_template(path: str | Path) -> ChatTemplate:
 
 
 def _gguf_template(path: Path) -> ChatTemplate:
-    from paddock.inference.tokenizer.gguf import read_metadata
+    from paddock.inference.tokenizer.gguf_metadata import read_metadata
 
     source = _template_in(read_metadata(path).get("tokenizer.chat_template"))
     return ChatTemplate() if source is None else ChatTemplate(source, origin=str(path))

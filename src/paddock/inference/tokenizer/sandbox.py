@@ -21,11 +21,11 @@ from paddock.errors import TokenizerError, UsageError
 
 MAX_SOURCE = 256 * 1024
 """Characters of a template; published ones have less than 32 thousand."""
-MAX_TURNS = 200_000
+MAX_TURNS = 100_000
 """Loop passes and macro calls in one rendering."""
 MAX_SECONDS = 5.0
 """Wall-clock time of one rendering; checked at every counted step."""
-SPARE = 2_000_000
+SPARE = 1_000_000
 """Size that a value may have beyond four times the input: characters, elements, scalars."""
 
 _METHODS = frozenset(
@@ -122,9 +122,9 @@ class _Environment(ImmutableSandboxedEnvironment):
         self._written = 0
         self._deadline = time.monotonic() + MAX_SECONDS
 
-    # Called by the instrumented template.
+    # Called by the instrumented template; Environment itself has a concat, so the long names.
 
-    def turn(self, literals: int) -> str:
+    def count_turn(self, literals: int) -> str:
         """Counts a loop pass or call whose body writes ``literals`` characters of its own."""
         self._turns += 1
         self._count(literals)
@@ -132,17 +132,17 @@ class _Environment(ImmutableSandboxedEnvironment):
             raise _TooMuchError(f"more than {MAX_TURNS} loop passes")
         return ""
 
-    def concat(self, *values: Any) -> str:
+    def concat_values(self, *values: Any) -> str:
         """The ``~`` operator."""
         self._check_size(values)
         return "".join(map(str, values))
 
-    def keep(self, value: Any) -> Any:
+    def check_value(self, value: Any) -> Any:
         """A list, tuple or dict that the template made."""
         self._check_size(value)
         return value
 
-    def emit(self, value: Any) -> Any:
+    def count_output(self, value: Any) -> Any:
         """A value that the template writes."""
         self._count(self._check_size(value))
         return value
@@ -164,6 +164,8 @@ class _Environment(ImmutableSandboxedEnvironment):
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         """Calls what the sandbox allows, with bounded arguments and result."""
         owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
+        if owner is __self:
+            return __obj(*args)  # the methods above, which check for themselves
         if isinstance(owner, str) and name == "join":
             return __self._join(args[0] if args else (), owner)
         if isinstance(owner, str) and name == "replace":
@@ -270,7 +272,7 @@ class _Instrument(NodeTransformer):
     def _body(self, node: Any) -> Any:
         self.generic_visit(node)
         literals = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
-        node.body.insert(0, nodes.ExprStmt(_call("turn", [nodes.Const(literals)])))
+        node.body.insert(0, nodes.ExprStmt(_call("count_turn", [nodes.Const(literals)])))
         return _placed(node)
 
     visit_For = visit_Macro = visit_CallBlock = visit_Block = _body
@@ -280,18 +282,18 @@ class _Instrument(NodeTransformer):
         # A target of an assignment is no value.
         if getattr(node, "ctx", "load") == "store":
             return node
-        return _placed(_call("keep", [node]), node)
+        return _placed(_call("check_value", [node]), node)
 
     visit_List = visit_Tuple = visit_Dict = _literal
 
     def visit_Concat(self, node: Any) -> Any:
         self.generic_visit(node)
-        return _placed(_call("concat", node.nodes), node)
+        return _placed(_call("concat_values", node.nodes), node)
 
     def visit_Output(self, node: Any) -> Any:
         self.generic_visit(node)
         node.nodes = [
-            part if isinstance(part, nodes.TemplateData) else _call("emit", [part])
+            part if isinstance(part, nodes.TemplateData) else _call("count_output", [part])
             for part in node.nodes
         ]
         return _placed(node)

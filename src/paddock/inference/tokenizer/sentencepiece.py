@@ -47,6 +47,7 @@ class SentencePieceTokenizer:
         self.drop_leading: int = (
             ALL_LEADING if spec.remove_extra_whitespaces else int(spec.add_dummy_prefix)
         )
+        self._bytes: dict[int, bytes | None] = {}
         self._unk_text: bytes = self._sp.decode([self.unk_id]).encode()
 
     def encode(self, text: str, *, bos: bool = False, eos: bool = False) -> list[int]:
@@ -67,7 +68,13 @@ class SentencePieceTokenizer:
 
     def token_bytes(self, token: int) -> bytes | None:
         """See Tokenizer."""
-        piece = self.id_to_piece(token)
+        try:
+            return self._bytes[token]
+        except KeyError:
+            data = self._bytes[token] = self._spell(token, self.id_to_piece(token))
+            return data
+
+    def _spell(self, token: int, piece: str) -> bytes | None:
         token = int(token)
         if self._sp.is_control(token):
             return None

@@ -1,0 +1,1 @@
+"""The API that MindFormers users know, on Paddock's own inference engine."""
