@@ -14,10 +14,11 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @dataclass
 class Tiny:
-    """``hf``, ``mindformers`` and ``gguf`` hold the same weights; ``model`` is transformers'."""
+    """One model in many layouts; ``model`` is transformers', ``converted`` our converter's."""
 
     hf: Path
     mindformers: Path
+    converted: Path
     ckpt: Path
     gguf: Path
     yaml: Path

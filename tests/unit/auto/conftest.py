@@ -35,6 +35,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     model = llamas().saved(hf, "gqa")
     shutil.copy(GOLDEN / "tokenizer.model", hf)
     convert(hf, mf, to="mindspore")
+    shutil.copytree(mf, root / "converted")
     convert(hf, root / "tiny.gguf", to="gguf")
     (ckpt,) = mf.glob("*.ckpt")
     keys = {
@@ -69,7 +70,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
             }
         )
     )
-    return Tiny(hf, mf, ckpt, root / "tiny.gguf", written, hf / "tokenizer.model", model, keys)
+    return Tiny(
+        hf,
+        mf,
+        root / "converted",
+        ckpt,
+        root / "tiny.gguf",
+        written,
+        hf / "tokenizer.model",
+        model,
+        keys,
+    )
 
 
 @pytest.fixture
