@@ -43,8 +43,14 @@ class Settings:
         return self.home / "models"
 
 
-def load(environ: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
-    """The settings in force.
+def load(
+    environ: Mapping[str, str] | None = None,
+    file: Path | None = None,
+    *,
+    hub: str | None = None,
+    endpoint: str | None = None,
+) -> Settings:
+    """The settings in force; ``hub`` and ``endpoint`` are a command's options and go first.
 
     ``environ`` is the process's environment unless given. ``file`` is ``PADDOCK_CONFIG`` or else
     ``config.toml`` in the user's configuration folder (``~/.config/paddock``), which may be
@@ -54,6 +60,11 @@ def load(environ: Mapping[str, str] | None = None, file: Path | None = None) -> 
     env = os.environ if environ is None else environ
     values = _from_file(*_config_file(env, file))
     values.update(_from_environment(env))
+    if hub is not None and hub != values.get("hub", "huggingface"):
+        # The configured address and token belong to the configured hub.
+        values.update(hub=_hub(hub, "the hub"), endpoint=None, token=None)
+    if endpoint is not None:
+        values["endpoint"] = _url(endpoint, "the endpoint")
     hub = values.get("hub", "huggingface")
     if values.get("endpoint") is None and hub == "huggingface" and env.get("HF_ENDPOINT"):
         values["endpoint"] = _url(env["HF_ENDPOINT"], "HF_ENDPOINT")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import LlamaForCausalLM
+
 from llamas import SHAPES, greedy, is_greedy, prompts, saved
 from paddock.inference.checkpoint.convert import convert
 from paddock.inference.checkpoint.open import open_checkpoint
-from transformers import LlamaForCausalLM
-
 from paddock.inference.engine.engine import Engine
 from paddock.inference.engine.request import Request
 from paddock.inference.runtimes.torch.build import build

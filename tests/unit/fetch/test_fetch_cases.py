@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from fakehub import FakeHub
 
+from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from paddock import errors
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from fakehub import COMMIT, FakeHub
 
+from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from paddock.errors import FetchError, GatedModel, ModelNotFound, UsageError
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull

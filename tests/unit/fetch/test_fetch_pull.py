@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from fakehub import FakeHub
 
+from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from paddock.errors import FetchError, UsageError
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, WEIGHTS, settings_for
 from fakehub import FakeHub
 
+from conftest import QUICK, WEIGHTS, settings_for
 from paddock.errors import ModelNotFound, UsageError
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull

@@ -14,7 +14,6 @@ from paddock.errors import CheckpointError
 from paddock.inference.checkpoint.config import ModelConfig, RopeScaling
 from paddock.inference.checkpoint.configs.fields import Fields, checked_config, head_size
 
-
 _ORIGINAL = "llama.rope.scaling.original_context_length"
 
 

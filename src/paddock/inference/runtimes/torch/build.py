@@ -24,11 +24,14 @@ def build(
     max_batch: int = 8,
     cache: str = "contiguous",
     threads: int | None = None,
+    vocab_size: int | None = None,
 ) -> TorchRuntime:
     """Loads ``checkpoint``; ``max_seq_len`` defaults to the model's context, at most 4,096.
 
-    Memory for the weights and one full context must be there before anything is read (DoesNotFit);
-    on CPUs the rest of the cache takes memory only as it is used.
+    ``vocab_size`` is how many ids may be read and chosen where the model has more rows than the
+    tokenizer has words (rows that only round its size up). Memory for the weights and one full
+    context must be there before anything is read (DoesNotFit); on CPUs the rest of the cache takes
+    memory only as it is used.
     """
     if threads is not None:
         if threads < 1:
@@ -38,7 +41,9 @@ def build(
     chosen = devices.select(device)
     available = chosen.free_bytes if chosen.free_bytes is not None else available_bytes()
     dtype = chosen.choose_dtype(dtype, config, available)
-    limits = _limits(config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache)
+    limits = _limits(
+        vocab_size or config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache
+    )
     ensure_fits(config, dtype, limits.max_seq_len * bytes_per_position(config, dtype), available)
     model = weights.load(checkpoint, config, dtype, chosen.handle)
     kv = new_cache(cache, config, dtype, chosen.handle, limits)

@@ -27,7 +27,7 @@ class Llama(nn.Module):
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.output = Linear(config.dim, config.vocab_size)
         if config.tie_embeddings:
-            self.output.weight = self.tok_embeddings.weight
+            self.tie()
         cos, sin = rotary_table(config)
         self.cos: Tensor
         self.sin: Tensor
@@ -47,6 +47,10 @@ class Llama(nn.Module):
         if placed.sampled is not None:
             x = x[placed.sampled]
         return self.output(self.norm(x)).float()  # type: ignore[no-any-return]
+
+    def tie(self) -> None:
+        """Makes the head share the embedding's matrix."""
+        self.output.weight = nn.Parameter(self.tok_embeddings.weight, requires_grad=False)
 
     def _per_head(self, table: Tensor, identity: float) -> Tensor:
         """(T, head_dim) for the heads of q and k, ``identity`` for those of v, which keep still."""

@@ -60,7 +60,8 @@ class TorchRuntime:
         if everywhere:
             placed = replace(placed, sampled=None)
         tokens = [token for item in batch.work for token in item.tokens]
-        return self.model(torch.tensor(tokens, device=self.device), placed, self.cache)  # type: ignore[no-any-return]
+        logits: Tensor = self.model(torch.tensor(tokens, device=self.device), placed, self.cache)
+        return logits[:, : self.limits.vocab_size]
 
     def _check(self, batch: Batch) -> None:
         if not batch.work:

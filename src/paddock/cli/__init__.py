@@ -1,0 +1,1 @@
+"""The front door: parses, calls one function, renders; one file per command."""

@@ -1,0 +1,66 @@
+"""Puts the commands together; importing it loads the parser and nothing heavier."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from paddock._version import __version__
+from paddock.cli import chat, convert, inspect, models, options, pull, run
+from paddock.cli.help import Command, Group, examples
+
+EXAMPLES = """
+paddock run "I love Beijing, because"     the built-in model, nothing to download
+paddock chat                              talk to it
+paddock pull llama2-7b-chat               fetch a real one
+paddock run -m llama2-7b-chat --chat "Who are you?"
+"""
+
+ORDER = ("run", "chat", "pull", "models", "inspect", "convert")
+"""The commands as the help lists them; typer would put groups last."""
+
+
+def command() -> Any:
+    """The parser's command object: what ``main`` runs and the reference is generated from."""
+    root: Any = typer.main.get_command(_application())
+    root.commands = {name: root.commands[name] for name in ORDER}
+    return root
+
+
+def _application() -> typer.Typer:
+    app = typer.Typer(
+        cls=Group,
+        # Plain help: typer's framed help would import rich and pygments, 0.1 s on every --help.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=examples(EXAMPLES),
+    )
+    app.callback(invoke_without_command=True)(paddock)
+    app.command(cls=Command, epilog=examples(run.EXAMPLES))(run.run)
+    app.command(cls=Command, epilog=examples(chat.EXAMPLES))(chat.chat)
+    app.command(cls=Command, epilog=examples(pull.EXAMPLES))(pull.pull)
+    app.add_typer(models.app, name="models", cls=Group, epilog=examples(models.EXAMPLES))
+    app.command(cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
+    app.command(cls=Command, epilog=examples(convert.EXAMPLES))(convert.convert)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"paddock {__version__}")
+        raise typer.Exit
+
+
+def paddock(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: options.Debug = False,
+) -> None:
+    """Runs Llama 2 models on Ascend, NVIDIA and plain CPUs."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

@@ -1,0 +1,245 @@
+"""The options that several commands share, so that each is spelled and explained once."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paddock.errors import PaddockError
+
+if TYPE_CHECKING:
+    from paddock.inference.llm import LLM, GenerationParams
+
+CHOICE = "Choosing the next token"
+MACHINE = "Machine"
+
+
+class Device(str, Enum):
+    """Where the model runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    npu = "npu"
+
+
+class Dtype(str, Enum):
+    """The type of the weights while they run."""
+
+    auto = "auto"
+    bf16 = "bf16"
+    fp16 = "fp16"
+    fp32 = "fp32"
+
+
+def complete_stored(incomplete: str) -> list[str]:
+    """Names of stored models that begin with ``incomplete``, for the shell."""
+    try:
+        from paddock import settings
+        from paddock.inference.checkpoint import store
+
+        names = [model.name for model in store.list_models(settings.load())]
+    except (PaddockError, OSError):  # must not print into the line that the user is typing
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models that are on this machine."""
+    return [*(["demo"] if "demo".startswith(incomplete) else []), *complete_stored(incomplete)]
+
+
+def complete_known(incomplete: str) -> list[str]:
+    """Names of models that can be pulled by a short name."""
+    from paddock.inference.checkpoint.store import KNOWN
+
+    return [name for name in KNOWN if name.startswith(incomplete)]
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME|PATH",
+        help="A stored model or a path to one.  [default: the built-in model]",
+        autocompletion=complete_model,
+        show_default=False,
+    ),
+]
+MaxNewTokens = Annotated[
+    int, typer.Option("--max-new-tokens", "-n", metavar="N", min=1, help="Stop after N tokens.")
+]
+Temperature = Annotated[
+    float,
+    typer.Option(
+        "--temperature", "-t", metavar="X", help="0 takes the likeliest.", rich_help_panel=CHOICE
+    ),
+]
+TopK = Annotated[
+    int,
+    typer.Option(metavar="N", help="Among the N likeliest; 0 is off.", rich_help_panel=CHOICE),
+]
+TopP = Annotated[
+    float,
+    typer.Option(metavar="X", help="Among those that make up X; 1 is off.", rich_help_panel=CHOICE),
+]
+MinP = Annotated[
+    float,
+    typer.Option(
+        metavar="X", help="At least X times the likeliest; 0 is off.", rich_help_panel=CHOICE
+    ),
+]
+RepetitionPenalty = Annotated[
+    float,
+    typer.Option(
+        metavar="X", help="Above 1: fewer tokens seen before; 1 is off.", rich_help_panel=CHOICE
+    ),
+]
+PresencePenalty = Annotated[
+    float,
+    typer.Option(
+        metavar="X", help="-2 to 2: against tokens already answered.", rich_help_panel=CHOICE
+    ),
+]
+FrequencyPenalty = Annotated[
+    float,
+    typer.Option(metavar="X", help="-2 to 2: the same, for each time.", rich_help_panel=CHOICE),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="The same seed gives the same text.  [default: a new one each time]",
+        rich_help_panel=CHOICE,
+        show_default=False,
+    ),
+]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="End before this text; repeatable.", show_default=False),
+]
+NoPast = Annotated[
+    bool,
+    typer.Option(
+        "--no-past",
+        help="Recompute everything for each token (use_past=False), to see what it costs.",
+        rich_help_panel=MACHINE,
+    ),
+]
+DeviceOption = Annotated[
+    Device,
+    typer.Option(
+        "--device", metavar="auto|cpu|cuda|npu", help="Where to run.", rich_help_panel=MACHINE
+    ),
+]
+DtypeOption = Annotated[
+    Dtype,
+    typer.Option(
+        "--dtype",
+        metavar="auto|bf16|fp16|fp32",
+        help="Type of the weights.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="CPU threads.  [default: one for each core]",
+        rich_help_panel=MACHINE,
+        show_default=False,
+    ),
+]
+MaxSeqLen = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Positions to keep room for.  [default: the model's, at most 4096]",
+        rich_help_panel=MACHINE,
+        show_default=False,
+    ),
+]
+System = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="The system message of the chat.", show_default=False),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No statistics.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+Debug = Annotated[
+    # Only declared here: main() looks for it before anything is parsed.
+    bool, typer.Option("--debug", help="Show the trace of a failure.")
+]
+
+
+def generation(
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    repetition_penalty: float,
+    presence_penalty: float,
+    frequency_penalty: float,
+    seed: int | None,
+    stop: list[str] | None,
+    no_past: bool,
+) -> GenerationParams:
+    """The request that the options describe; draws a seed where none was given."""
+    from paddock.inference.llm import GenerationParams
+    from paddock.inference.runtimes.base import SamplingParams
+
+    return GenerationParams(
+        sampling=SamplingParams(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            presence_penalty=presence_penalty,
+            frequency_penalty=frequency_penalty,
+            seed=new_seed() if seed is None else seed,
+        ),
+        max_new_tokens=max_new_tokens,
+        stop=tuple(stop or ()),
+        use_past=not no_past,
+    )
+
+
+def new_seed() -> int:
+    """A seed short enough to type again."""
+    import secrets
+
+    return secrets.randbelow(10**6)
+
+
+def open_model(
+    model: str | None,
+    device: Device,
+    dtype: Dtype,
+    threads: int | None,
+    max_seq_len: int | None,
+) -> LLM:
+    """The model that the options name, opened while a terminal shows that something happens."""
+    from paddock import settings
+    from paddock.cli import render
+
+    with render.waiting(f"opening {model or 'the built-in model'}"):
+        from paddock.inference.llm import LLM
+
+        configured = settings.load()
+        return LLM.open(
+            model,
+            settings=configured,
+            device=device.value,
+            dtype=dtype.value,
+            max_seq_len=max_seq_len,
+            max_batch=1,
+            threads=threads or configured.threads,
+        )
