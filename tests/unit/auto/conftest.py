@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from autotiny import GOLDEN, ROOT, Tiny, llamas
+from autotiny import GOLDEN, ROOT, Tiny
 
 from paddock.inference.auto import context, notice
 
@@ -27,12 +27,13 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     import torch
 
+    from llamas import saved
     from paddock.inference.checkpoint.convert import convert
 
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("tiny")
     hf, mf = root / "hf", root / "mf"
-    model = llamas().saved(hf, "gqa")
+    model = saved(hf, "gqa")
     shutil.copy(GOLDEN / "tokenizer.model", hf)
     convert(hf, mf, to="mindspore")
     shutil.copytree(mf, root / "converted")
