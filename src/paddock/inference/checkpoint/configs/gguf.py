@@ -79,7 +79,7 @@ def from_gguf(
 def to_gguf(config: ModelConfig) -> dict[str, int | float | str]:
     """The ``llama.*`` and special-token keys for ``config``; whole numbers are uint32 there.
 
-    Raises CheckpointError for ``ntk`` scaling. Llama 3.1's rule goes into ``rope_factors``.
+    Raises CheckpointError for other kinds of scaling. Llama 3.1's rule goes into ``rope_factors``.
     """
     values: dict[str, int | float | str] = {
         "llama.vocab_size": config.vocab_size,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from paddock.errors import UsageError
+from paddock.errors import DeviceError, UsageError
 from paddock.inference.checkpoint.base import Checkpoint
 from paddock.inference.checkpoint.memory import available_bytes, ensure_fits
 from paddock.inference.runtimes.base import Limits
 from paddock.inference.runtimes.torch import devices, weights
 from paddock.inference.runtimes.torch.cache import bytes_per_position, new_cache
+from paddock.inference.runtimes.torch.native import NativeDecoder, unfit
 from paddock.inference.runtimes.torch.runtime import TorchRuntime
 
 PAGE_SIZE = 32
@@ -25,13 +26,15 @@ def build(
     cache: str = "contiguous",
     threads: int | None = None,
     vocab_size: int | None = None,
+    native: bool | None = None,
 ) -> TorchRuntime:
     """Loads ``checkpoint``; ``max_seq_len`` defaults to the model's context, at most 4,096.
 
     ``vocab_size`` is how many ids may be read and chosen where the model has more rows than the
     tokenizer has words (rows that only round its size up). Memory for the weights and one full
     context must be there before anything is read (DoesNotFit); on CPUs the rest of the cache takes
-    memory only as it is used.
+    memory only as it is used. ``native`` says whether steps of one token per request go through
+    native.py: None where that is possible, True (DeviceError if it is not) or False.
     """
     if threads is not None:
         if threads < 1:
@@ -45,9 +48,15 @@ def build(
         vocab_size or config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache
     )
     ensure_fits(config, dtype, limits.max_seq_len * bytes_per_position(config, dtype), available)
-    model = weights.load(checkpoint, config, dtype, chosen.handle)
+    reason = "it was switched off" if native is False else unfit(config, dtype, chosen.handle)
+    if native and reason:
+        raise DeviceError(f"native decoding is not possible: {reason}", hint="leave native unset")
+    # Without the native code torch's own products of one token decide the layout.
+    transposed = reason is not None and dtype == "fp32" and chosen.kind == "cpu"
+    model = weights.load(checkpoint, config, dtype, chosen.handle, transposed=transposed)
     kv = new_cache(cache, config, dtype, chosen.handle, limits)
-    return TorchRuntime(model, kv, limits, dtype)
+    decoder = None if reason else NativeDecoder(model, kv, limits, threads)
+    return TorchRuntime(model, kv, limits, dtype, decoder)
 
 
 def _limits(vocab: int, context: int, asked: int | None, max_batch: int, cache: str) -> Limits:

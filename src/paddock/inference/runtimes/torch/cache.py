@@ -172,7 +172,7 @@ def _place(work: Sequence[Work], cache: KVCache, device: torch.device, padded: b
     sampled: list[int] = []
     for item in work:
         n, end = len(item.tokens), item.start + len(item.tokens)
-        _check_pages(item, end, cache)
+        check_pages(item, end, cache)
         rows.append(Row(len(positions), n, item.start, item.pages))
         positions.extend(range(item.start, end))
         for position in range(item.start, end):
@@ -197,7 +197,8 @@ def _place(work: Sequence[Work], cache: KVCache, device: torch.device, padded: b
     )
 
 
-def _check_pages(item: Work, end: int, cache: KVCache) -> None:
+def check_pages(item: Work, end: int, cache: KVCache) -> None:
+    """Raises GenerationError unless ``item``'s pages exist and hold positions up to ``end``."""
     if not item.tokens:
         raise GenerationError(f"request {item.request} has no tokens in this step")
     if len(item.pages) * cache.page_size < end:

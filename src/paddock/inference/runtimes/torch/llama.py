@@ -220,16 +220,13 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def rotary_table(config: ModelConfig) -> tuple[Tensor, Tensor]:
     """cos and signed sin, each (max_seq_len, head_dim) in fp32."""
     half = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
-    theta = config.rope_theta
     scaling = config.rope_scaling
-    if scaling is not None and scaling.kind == "ntk":
-        # Base stretched so that the slowest frequency is divided by the factor.
-        theta *= scaling.factor ** (config.head_dim / (config.head_dim - 2))
-    frequencies = 1.0 / theta**half
-    if scaling is not None and scaling.kind == "linear":
-        frequencies = frequencies / scaling.factor
-    elif scaling is not None and scaling.kind == "llama3":
+    frequencies = 1.0 / config.rope_theta**half
+    if scaling is not None and scaling.kind == "llama3":
         frequencies = llama3_frequencies(frequencies, scaling)
+    elif scaling is not None:
+        assert scaling.kind == "linear", scaling
+        frequencies = frequencies / scaling.factor
     angles = torch.outer(torch.arange(config.max_seq_len, dtype=torch.float32), frequencies)
     cos, sin = angles.cos(), angles.sin()
     return torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)

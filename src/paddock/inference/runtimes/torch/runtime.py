@@ -13,19 +13,33 @@ from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.runtimes.base import Batch, Limits, SamplingParams, Work
 from paddock.inference.runtimes.torch.cache import KVCache
 from paddock.inference.runtimes.torch.llama import Llama
+from paddock.inference.runtimes.torch.native import NativeDecoder
 from paddock.inference.runtimes.torch.sampler import sample
 
 
 class TorchRuntime:
-    """Runs steps of ``model`` with ``cache``; see ``runtimes/base.py`` for the contract."""
+    """Runs steps of ``model`` with ``cache``; see ``runtimes/base.py`` for the contract.
 
-    def __init__(self, model: Llama, cache: KVCache, limits: Limits, dtype: str) -> None:
+    ``decoder``, if there is one, computes the steps that have one token per request;
+    ``decode_path`` tells which code does, ``native`` or ``torch``.
+    """
+
+    def __init__(
+        self,
+        model: Llama,
+        cache: KVCache,
+        limits: Limits,
+        dtype: str,
+        decoder: NativeDecoder | None = None,
+    ) -> None:
         self.model = model
         self.config: ModelConfig = model.config
         self.cache = cache
         self.limits = limits
         self.dtype = dtype
         self.device = model.norm.weight.device
+        self.decode_path = "native" if decoder else "torch"
+        self._decoder = decoder
 
     @torch.inference_mode()
     def step(self, batch: Batch) -> list[int]:
@@ -51,16 +65,30 @@ class TorchRuntime:
 
     def close(self) -> None:
         """See Runtime."""
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
         self.__dict__.pop("model", None)
         self.__dict__.pop("cache", None)
 
     def _forward(self, batch: Batch, everywhere: bool = False) -> Tensor:
         self._check(batch)
+        if self._decoder is not None and not everywhere:
+            if all(len(item.tokens) == 1 for item in batch.work):
+                return self._decode(self._decoder, batch)
         placed = self.cache.place(batch.work)
         if everywhere:
             placed = replace(placed, sampled=None)
         tokens = [token for item in batch.work for token in item.tokens]
-        logits: Tensor = self.model(torch.tensor(tokens, device=self.device), placed, self.cache)
+        return self._known(self.model(torch.tensor(tokens, device=self.device), placed, self.cache))
+
+    def _decode(self, decoder: NativeDecoder, batch: Batch) -> Tensor:
+        logits = decoder.step(batch.work)
+        wanted = [i for i, item in enumerate(batch.work) if item.sampling is not None]
+        return self._known(logits if len(wanted) == len(batch.work) else logits[wanted])
+
+    def _known(self, logits: Tensor) -> Tensor:
+        """Without the columns of ids that the tokenizer does not have."""
         return logits[:, : self.limits.vocab_size]
 
     def _check(self, batch: Batch) -> None:

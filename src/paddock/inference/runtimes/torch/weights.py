@@ -25,8 +25,15 @@ _FUSED = {
 }
 
 
-def load(checkpoint: Checkpoint, config: ModelConfig, dtype: str, device: torch.device) -> Llama:
-    """A ready model in ``dtype`` on ``device``.
+def load(
+    checkpoint: Checkpoint,
+    config: ModelConfig,
+    dtype: str,
+    device: torch.device,
+    *,
+    transposed: bool = False,
+) -> Llama:
+    """A ready model in ``dtype`` on ``device``; ``transposed`` is ``store_transposed``'s layout.
 
     Beyond the model itself only one tensor is in memory at a time. Raises what ``checked`` raises.
     """
@@ -34,7 +41,7 @@ def load(checkpoint: Checkpoint, config: ModelConfig, dtype: str, device: torch.
         model = Llama(config)
     model.to(DTYPES[dtype])
     model.to_empty(device=device)
-    if dtype == "fp32" and device.type == "cpu":
+    if transposed:
         store_transposed(model)
     if config.tie_embeddings:  # to_empty gives the shared parameter two copies
         model.tie()
