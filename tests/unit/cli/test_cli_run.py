@@ -83,7 +83,8 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
 
 def test_ctrl_c_ends_quietly() -> None:
     process = child(
-        "run", "Once upon a time", "-n", "100000", "-t", "1", "--no-past", "--stream-json", "--threads", "1",
+        "run", "Once upon a time", "-n", "100000", "-t", "1", "--no-past", "--stream-json",
+        "--threads", "1",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
