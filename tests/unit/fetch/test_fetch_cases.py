@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 from fakehub import FakeHub
+from fetchkit import QUICK, WEIGHTS, content, files, plain, settings_for
 
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from paddock import errors
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from fakehub import COMMIT, FakeHub
+from fetchkit import QUICK, WEIGHTS, content, files, plain, settings_for
 
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from paddock.errors import FetchError, GatedModel, ModelNotFound, UsageError
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull

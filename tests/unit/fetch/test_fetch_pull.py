@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from fakehub import FakeHub
+from fetchkit import QUICK, WEIGHTS, content, files, plain, settings_for
 
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from paddock.errors import FetchError, UsageError
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from fakehub import FakeHub
+from fetchkit import QUICK, WEIGHTS, settings_for
 
-from conftest import QUICK, WEIGHTS, settings_for
 from paddock.errors import ModelNotFound, UsageError
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.fetch import pull
