@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from gguf.quants import dequantize
-from llamas import SHAPES, prompts, random_llama, saved
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
+from llamas import SHAPES, prompts, random_llama, saved
 from paddock.errors import CheckpointError
 from paddock.inference.checkpoint.base import Array
 from paddock.inference.checkpoint.convert import convert

@@ -30,7 +30,7 @@ def python(code: str, *args: str) -> subprocess.CompletedProcess[str]:
             "PADDOCK_HOME": "/nonexistent",
         },
         stdin=subprocess.DEVNULL,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from paddock.inference.checkpoint.open import open_checkpoint
-from paddock.inference.tokenizer.chat import ChatTemplate, chat_stop_ids
-from paddock.inference.tokenizer.load import load_chat_template, load_tokenizer
-
 from paddock import settings as settings_module
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.config import ModelConfig
+from paddock.inference.checkpoint.open import open_checkpoint
 from paddock.inference.engine.engine import Engine
 from paddock.inference.engine.request import Event, Finish, Request
 from paddock.inference.runtimes.base import Runtime, SamplingParams
 from paddock.inference.runtimes.load import load_runtime
 from paddock.inference.tokenizer.base import Tokenizer
+from paddock.inference.tokenizer.chat import ChatTemplate, chat_stop_ids
+from paddock.inference.tokenizer.load import load_chat_template, load_tokenizer
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, str]]
 """Plain text (the begin token is put in front), token ids as they are, or chat messages."""
@@ -95,6 +94,7 @@ class LLM:
         tokenizer = load_tokenizer(path)
         _check_vocabulary(tokenizer, config, path)
         template = load_chat_template(path)
+        options.setdefault("vocab_size", tokenizer.vocab_size)
         return cls(load_runtime(checkpoint, runtime, **options), tokenizer, config, template, path)
 
     def stream(self, prompt: Prompt, params: GenerationParams | None = None) -> Iterator[Event]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from autotiny import GOLDEN, ROOT, Tiny, llamas
+from autotiny import GOLDEN, ROOT, Tiny
 
 from paddock.inference.auto import context, notice
 
@@ -27,14 +27,16 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     import torch
 
+    from llamas import saved
     from paddock.inference.checkpoint.convert import convert
 
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("tiny")
     hf, mf = root / "hf", root / "mf"
-    model = llamas().saved(hf, "gqa")
+    model = saved(hf, "gqa")
     shutil.copy(GOLDEN / "tokenizer.model", hf)
     convert(hf, mf, to="mindspore")
+    shutil.copytree(mf, root / "converted")
     convert(hf, root / "tiny.gguf", to="gguf")
     (ckpt,) = mf.glob("*.ckpt")
     keys = {
@@ -69,7 +71,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
             }
         )
     )
-    return Tiny(hf, mf, ckpt, root / "tiny.gguf", written, hf / "tokenizer.model", model, keys)
+    return Tiny(
+        hf,
+        mf,
+        root / "converted",
+        ckpt,
+        root / "tiny.gguf",
+        written,
+        hf / "tokenizer.model",
+        model,
+        keys,
+    )
 
 
 @pytest.fixture

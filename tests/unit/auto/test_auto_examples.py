@@ -44,7 +44,7 @@ def test_it_runs(name: str, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        timeout=120,
+        timeout=300,
         env={
             "PYTHONPATH": str(ROOT / "src"),
             "PADDOCK_HOME": str(tmp_path / "home"),
@@ -56,11 +56,11 @@ def test_it_runs(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     if name == "autoclass":
-        assert lines[-1].startswith("['<s>I love Beijing, because ")
+        assert re.match(r"\[[\"']<s> ?I love Beijing, because", lines[-1])
     elif name == "pipeline":
-        assert lines[-1].startswith("[{'text_generation_text': ['I love Beijing, because ")
+        assert re.match(r"\[{'text_generation_text': \[[\"']I love Beijing, because", lines[-1])
     elif name == "generate":
-        starts = ("<s>I love Beijing, because", "<s>LLaMA is a", "<s>Huawei is a company that")
-        assert all(any(line.startswith(start) for line in lines) for start in starts)
+        for start in ("I love Beijing, because", "LLaMA is a", "Huawei is a company that"):
+            assert any(re.match(f"<s> ?{start}", line) for line in lines)
     else:
-        assert sum(line.startswith("{'text_generation_text': ['") for line in lines) == 3
+        assert sum(line.startswith("{'text_generation_text': [") for line in lines) == 3

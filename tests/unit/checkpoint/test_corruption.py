@@ -113,7 +113,7 @@ def test_truncated_anywhere(originals: dict[str, Path], tmp_path: Path, format: 
 # A flipped byte inside a weight is a weight like any other; everything else must be found.
 @pytest.mark.parametrize("format", [*FORMATS, "gguf-q8_0"])
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_random_damage(

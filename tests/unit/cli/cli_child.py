@@ -40,7 +40,7 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
-    def until(self, text: str, seconds: float = 60) -> str:
+    def until(self, text: str, seconds: float = 300) -> str:
         """Reads until ``text`` is shown and returns what came up to it."""
         end = time.monotonic() + seconds
         while text not in self.seen:
@@ -49,7 +49,7 @@ class Terminal:
         before, _, self.seen = self.seen.partition(text)
         return before + text
 
-    def finish(self, seconds: float = 60) -> int:
+    def finish(self, seconds: float = 300) -> int:
         """Reads to the end and returns the exit code."""
         while self._read():
             pass
@@ -62,7 +62,7 @@ class Terminal:
         os.close(self.master)
 
     def _read(self) -> bool:
-        if not select.select([self.master], [], [], 60)[0]:
+        if not select.select([self.master], [], [], 300)[0]:
             return False
         try:
             data = os.read(self.master, 65536)

@@ -77,19 +77,20 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
     assert process.stderr is not None
     process.stdout.close()
     error = process.stderr.read().decode()
-    assert (process.wait(60), error) == (141, "")
+    assert (process.wait(300), error) == (141, "")
     process.stderr.close()
 
 
 def test_ctrl_c_ends_quietly() -> None:
     process = child(
         "run", "Once upon a time", "-n", "100000", "-t", "1", "--no-past", "--stream-json",
+        "--threads", "1",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     if process.returncode == 0:
         pytest.skip("the answer was over before the signal came")
     assert (process.returncode, error.decode()) == (130, "")

@@ -23,7 +23,9 @@ def test_run_without_a_prompt_says_how(terminal: Callable[..., Any]) -> None:
 
 
 def test_chat_survives_ctrl_c(terminal: Callable[..., Any]) -> None:
-    chat = terminal("chat", "-n", "100000", "-t", "1.5", "--no-past", env={"NO_COLOR": "1"})
+    chat = terminal(
+        "chat", "-n", "100000", "-t", "1.5", "--no-past", "--threads", "1", env={"NO_COLOR": "1"}
+    )
     chat.until("> ")
     chat.type("/hlep\n")
     chat.until("did you mean '/help'?")

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from fakehub import FakeHub
+from fetchkit import QUICK, WEIGHTS, content, files, plain, settings_for
 
 from paddock import errors
 from paddock.inference.checkpoint import store

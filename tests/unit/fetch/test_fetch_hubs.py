@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from fakehub import COMMIT, FakeHub
+from fetchkit import QUICK, WEIGHTS, content, files, plain, settings_for
 
 from paddock.errors import FetchError, GatedModel, ModelNotFound, UsageError
 from paddock.inference.checkpoint import store

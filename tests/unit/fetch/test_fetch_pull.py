@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, WEIGHTS, content, files, plain, settings_for
 from fakehub import FakeHub
+from fetchkit import QUICK, WEIGHTS, content, files, plain, settings_for
 
 from paddock.errors import FetchError, UsageError
 from paddock.inference.checkpoint import store

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import QUICK, WEIGHTS, settings_for
 from fakehub import FakeHub
+from fetchkit import QUICK, WEIGHTS, settings_for
 
 from paddock.errors import ModelNotFound, UsageError
 from paddock.inference.checkpoint import store

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from paddock.errors import TokenizerError, UsageError, nearest
-from paddock.inference.auto import notice
-from paddock.inference.auto.mapping import AttributeDict
+from paddock.inference.auto.encoding import BatchEncoding, shaped, strategies
 from paddock.inference.tokenizer.load import load_tokenizer
 
 _FILES = (
@@ -19,25 +18,6 @@ _FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
 )
-_PADDING = {
-    True: "longest",
-    "longest": "longest",
-    "max_length": "max_length",
-    False: None,
-    None: None,
-    "do_not_pad": None,
-}
-_TRUNCATION = {
-    True: True,
-    "longest_first": True,
-    "only_first": True,
-    False: False,
-    "do_not_truncate": False,
-}
-
-
-class BatchEncoding(AttributeDict):
-    """``input_ids`` and ``attention_mask``, by item or attribute."""
 
 
 class LlamaTokenizer:
@@ -149,7 +129,7 @@ class LlamaTokenizer:
         truncation truncates, as in MindFormers. ``return_tensors`` is None for lists, ``"np"``,
         ``"ms"`` (our Tensor) or ``"pt"``.
         """
-        pad_to, cut = _strategies(padding, truncation, max_length or self.model_max_length)
+        pad_to, cut = strategies(padding, truncation, max_length or self.model_max_length)
         if max_length is not None and padding is False and truncation is None:
             cut = max_length
         texts = [text] if isinstance(text, str) else list(text)
@@ -166,9 +146,9 @@ class LlamaTokenizer:
             masks = [mask + [0] * (width - len(mask)) for mask in masks]
             batch = [ids + [fill] * (width - len(ids)) for ids in batch]
         single = isinstance(text, str)
-        result = BatchEncoding(input_ids=_shape(batch, single, return_tensors))
+        result = BatchEncoding(input_ids=shaped(batch, single, return_tensors))
         if return_attention_mask is not False:
-            result["attention_mask"] = _shape(masks, single, return_tensors)
+            result["attention_mask"] = shaped(masks, single, return_tensors)
         return result
 
     def encode(self, text: str, **options: Any) -> Any:
@@ -288,40 +268,3 @@ OTHERS: dict[str, Any] = {
 def _arguments() -> list[str]:
     tokens = ("unk_token", "bos_token", "eos_token", "pad_token")
     return [*tokens, "add_bos_token", "add_eos_token", "model_max_length", *OTHERS]
-
-
-def _strategies(
-    padding: bool | str | None, truncation: bool | str | None, max_length: int | None
-) -> tuple[str | int | None, int | None]:
-    """What to pad to (``longest``, a length, or None) and where to cut (a length or None)."""
-    if padding not in _PADDING:
-        raise UsageError(
-            f"padding is {padding!r}{nearest(str(padding), ['longest', 'max_length'])}",
-            hint="use True, False, longest or max_length",
-        )
-    if truncation is not None and truncation not in _TRUNCATION:
-        raise UsageError(f"truncation is {truncation!r}", hint="use True or False")
-    pad_to: str | int | None = _PADDING[padding]
-    if pad_to == "max_length":
-        if max_length is None:
-            notice.once("padding='max_length' without max_length pads nothing")
-        pad_to = max_length
-    return pad_to, max_length if truncation and _TRUNCATION[truncation] else None
-
-
-def _shape(batch: list[list[int]], single: bool, kind: str | None) -> Any:
-    value: Any = batch[0] if single else batch
-    if kind is None:
-        return value
-    if kind not in ("np", "ms", "pt"):
-        raise UsageError(f"return_tensors is {kind!r}", hint="use np, ms, pt or None")
-    if len({len(row) for row in batch}) > 1:
-        raise UsageError("texts of different lengths make no tensor", hint="give padding=True")
-    if kind == "pt":
-        import torch
-
-        return torch.tensor(value)
-    from paddock.inference.auto.tensor import Tensor, int32
-
-    tensor = Tensor(value, int32)
-    return tensor if kind == "ms" else tensor.asnumpy()

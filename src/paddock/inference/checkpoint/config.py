@@ -10,8 +10,9 @@ from typing import Any
 class RopeScaling:
     """How rotary frequencies are stretched beyond the trained context.
 
-    ``kind`` is ``llama3`` (Llama 3.1's per-frequency rule), ``linear`` (position interpolation) or
-    ``ntk`` (a larger base). The last three fields matter for ``llama3`` only.
+    ``kind`` is ``llama3`` (Llama 3.1's per-frequency rule) or ``linear`` (position interpolation).
+    The last three fields matter for ``llama3`` only. A larger base is no kind: it is in
+    ``rope_theta``.
     Source: Hugging Face ``modeling_rope_utils``; arXiv 2407.21783 for ``llama3``.
     """
 

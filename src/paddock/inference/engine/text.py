@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paddock.inference.tokenizer.stream import TextDecoder
-
 from paddock.inference.tokenizer.base import Tokenizer
+from paddock.inference.tokenizer.stream import TextDecoder
 
 
 class TextStream:

@@ -96,7 +96,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a runtime can hold: positions per page, pages, requests in a step, context, ids."""
+    """What a runtime can hold.
+
+    Ids 0 to ``vocab_size - 1``, read and chosen; positions of one request; positions in a page;
+    pages; requests in a step.
+    """
 
     vocab_size: int
     max_seq_len: int

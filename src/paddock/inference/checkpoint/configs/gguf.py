@@ -14,7 +14,6 @@ from paddock.errors import CheckpointError
 from paddock.inference.checkpoint.config import ModelConfig, RopeScaling
 from paddock.inference.checkpoint.configs.fields import Fields, checked_config, head_size
 
-
 _ORIGINAL = "llama.rope.scaling.original_context_length"
 
 
@@ -80,7 +79,7 @@ def from_gguf(
 def to_gguf(config: ModelConfig) -> dict[str, int | float | str]:
     """The ``llama.*`` and special-token keys for ``config``; whole numbers are uint32 there.
 
-    Raises CheckpointError for ``ntk`` scaling. Llama 3.1's rule goes into ``rope_factors``.
+    Raises CheckpointError for other kinds of scaling. Llama 3.1's rule goes into ``rope_factors``.
     """
     values: dict[str, int | float | str] = {
         "llama.vocab_size": config.vocab_size,

@@ -53,7 +53,7 @@ def from_hf(values: Mapping[str, Any], origin: str = "config.json") -> ModelConf
 
 
 def to_hf(config: ModelConfig) -> dict[str, Any]:
-    """A config.json that transformers 4 and 5 read. Raises CheckpointError for ``ntk`` scaling."""
+    """A config.json that transformers 4 and 5 read. CheckpointError for unknown scaling."""
     names = {ours: theirs for theirs, ours in _DTYPES.items()}
     return {
         "architectures": ["LlamaForCausalLM"],

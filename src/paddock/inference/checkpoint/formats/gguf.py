@@ -26,7 +26,7 @@ BLOCK = {name: (elements, size) for name, elements, size in TYPES.values() if el
 """Quantized types: elements and bytes per block. A block begins with its fp16 scale."""
 
 # Elements dequantized at a time: the library needs several times their size in float32.
-_CHUNK = 1 << 22
+_CHUNK = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _TYPE = {"fp32": "F32", "fp16": "F16", "bf16": "BF16", "q8_0": "Q8_0", "q4_0": "
 # llama.cpp's llama_ftype.
 _FILE_TYPE = {"fp32": 0, "fp16": 1, "q4_0": 2, "q8_0": 7, "bf16": 32}
 # Elements quantized at a time: the library needs several times their size in float32.
-_CHUNK = 1 << 22
+_CHUNK = 1 << 19
 
 
 class GgufWriter:

@@ -71,11 +71,16 @@ class MetaCheckpoint(Reader):
             n_heads = rope.rotated_heads(weight.name, config)
             if n_heads is not None and merged.shape[0] % (2 * n_heads) == 0:
                 merged = rope.to_halves(merged, n_heads)
+            # Before too: a merged or reordered copy needs the file's pages no longer.
+            self._give_back(weight.name)
             yield weight.name, merged
             del merged
-            for shard in self._shards:
-                if weight.name in shard.infos:
-                    shard.give_back(weight.name)
+            self._give_back(weight.name)
+
+    def _give_back(self, name: str) -> None:
+        for shard in self._shards:
+            if name in shard.infos:
+                shard.give_back(name)
 
     @cached_property
     def _config(self) -> ModelConfig:

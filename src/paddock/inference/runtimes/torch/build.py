@@ -25,14 +25,16 @@ def build(
     max_batch: int = 8,
     cache: str = "contiguous",
     threads: int | None = None,
+    vocab_size: int | None = None,
     native: bool | None = None,
 ) -> TorchRuntime:
     """Loads ``checkpoint``; ``max_seq_len`` defaults to the model's context, at most 4,096.
 
-    Memory for the weights and one full context must be there before anything is read (DoesNotFit);
-    on CPUs the rest of the cache takes memory only as it is used. ``native`` says whether steps of
-    one token per request go through native.py: None where that is possible, True (DeviceError if
-    it is not) or False.
+    ``vocab_size`` is how many ids may be read and chosen where the model has more rows than the
+    tokenizer has words (rows that only round its size up). Memory for the weights and one full
+    context must be there before anything is read (DoesNotFit); on CPUs the rest of the cache takes
+    memory only as it is used. ``native`` says whether steps of one token per request go through
+    native.py: None where that is possible, True (DeviceError if it is not) or False.
     """
     if threads is not None:
         if threads < 1:
@@ -42,7 +44,9 @@ def build(
     chosen = devices.select(device)
     available = chosen.free_bytes if chosen.free_bytes is not None else available_bytes()
     dtype = chosen.choose_dtype(dtype, config, available)
-    limits = _limits(config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache)
+    limits = _limits(
+        vocab_size or config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache
+    )
     ensure_fits(config, dtype, limits.max_seq_len * bytes_per_position(config, dtype), available)
     reason = "it was switched off" if native is False else unfit(config, dtype, chosen.handle)
     if native and reason:

@@ -27,7 +27,7 @@ class Llama(nn.Module):
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.output = Linear(config.dim, config.vocab_size)
         if config.tie_embeddings:
-            self.output.weight = self.tok_embeddings.weight
+            self.tie()
         cos, sin = rotary_table(config)
         self.cos: Tensor
         self.sin: Tensor
@@ -47,6 +47,10 @@ class Llama(nn.Module):
         if placed.sampled is not None:
             x = x[placed.sampled]
         return self.output(self.norm(x)).float()  # type: ignore[no-any-return]
+
+    def tie(self) -> None:
+        """Makes the head share the embedding's matrix."""
+        self.output.weight = nn.Parameter(self.tok_embeddings.weight, requires_grad=False)
 
     def _per_head(self, table: Tensor, identity: float) -> Tensor:
         """(T, head_dim) for the heads of q and k, ``identity`` for those of v, which keep still."""
@@ -216,16 +220,13 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def rotary_table(config: ModelConfig) -> tuple[Tensor, Tensor]:
     """cos and signed sin, each (max_seq_len, head_dim) in fp32."""
     half = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
-    theta = config.rope_theta
     scaling = config.rope_scaling
-    if scaling is not None and scaling.kind == "ntk":
-        # Base stretched so that the slowest frequency is divided by the factor.
-        theta *= scaling.factor ** (config.head_dim / (config.head_dim - 2))
-    frequencies = 1.0 / theta**half
-    if scaling is not None and scaling.kind == "linear":
-        frequencies = frequencies / scaling.factor
-    elif scaling is not None and scaling.kind == "llama3":
+    frequencies = 1.0 / config.rope_theta**half
+    if scaling is not None and scaling.kind == "llama3":
         frequencies = llama3_frequencies(frequencies, scaling)
+    elif scaling is not None:
+        assert scaling.kind == "linear", scaling
+        frequencies = frequencies / scaling.factor
     angles = torch.outer(torch.arange(config.max_seq_len, dtype=torch.float32), frequencies)
     cos, sin = angles.cos(), angles.sin()
     return torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)

@@ -87,6 +87,8 @@ class NativeDecoder:
         if reason or isinstance(library, str):
             raise DeviceError(f"native decoding is not possible: {reason}", hint="use native=False")
         self._limits = limits
+        # The model's rows, of which the limits may allow fewer to be chosen.
+        self._n_logits = model.config.vocab_size
         self._kv = kv
         self._max_pages = -(-limits.max_seq_len // limits.page_size)
         self._kept, descriptor = _describe(model, kv, self._max_pages)
@@ -104,7 +106,7 @@ class NativeDecoder:
         self._held: list[tuple[int, ...] | None] = [None] * limits.max_batch
 
     def step(self, work: Sequence[Work]) -> Tensor:
-        """fp32 logits (len(work), vocab_size); writes keys and values at each ``start``.
+        """fp32 logits (len(work), the model's vocab_size); writes keys and values at each ``start``.
 
         Each of ``work`` has one token. Raises GenerationError before anything is touched if a
         token, position or page does not exist.
@@ -117,7 +119,7 @@ class NativeDecoder:
             )
         for i, item in enumerate(work):
             self._place(i, item)
-        logits = torch.empty(len(work), self._limits.vocab_size)
+        logits = torch.empty(len(work), self._n_logits)
         self._decode(
             self._handle,
             len(work),

@@ -80,12 +80,16 @@ class TorchRuntime:
         if everywhere:
             placed = replace(placed, sampled=None)
         tokens = [token for item in batch.work for token in item.tokens]
-        return self.model(torch.tensor(tokens, device=self.device), placed, self.cache)  # type: ignore[no-any-return]
+        return self._known(self.model(torch.tensor(tokens, device=self.device), placed, self.cache))
 
     def _decode(self, decoder: NativeDecoder, batch: Batch) -> Tensor:
         logits = decoder.step(batch.work)
         wanted = [i for i, item in enumerate(batch.work) if item.sampling is not None]
-        return logits if len(wanted) == len(batch.work) else logits[wanted]
+        return self._known(logits if len(wanted) == len(batch.work) else logits[wanted])
+
+    def _known(self, logits: Tensor) -> Tensor:
+        """Without the columns of ids that the tokenizer does not have."""
+        return logits[:, : self.limits.vocab_size]
 
     def _check(self, batch: Batch) -> None:
         if not batch.work:

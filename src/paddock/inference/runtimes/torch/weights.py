@@ -44,7 +44,7 @@ def load(
     if transposed:
         store_transposed(model)
     if config.tie_embeddings:  # to_empty gives the shared parameter two copies
-        model.output.weight = model.tok_embeddings.weight
+        model.tie()
     fill_tables(model, config, device)
     places = dict(_places(model, config))
     with torch.no_grad():
