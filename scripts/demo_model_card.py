@@ -1,4 +1,8 @@
-"""Writes the model card from the training log, so that its numbers and samples are the real ones."""
+"""Writes the model card from the training log, so its numbers and samples are real."""
+# The card is a text with its own line lengths.
+# ruff: noqa: E501
+# The card is a text with its own line lengths.
+# ruff: noqa: E501
 
 from __future__ import annotations
 

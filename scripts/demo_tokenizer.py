@@ -131,8 +131,17 @@ def save_tokenizer(proto: bytes, out: Path, max_length: int) -> None:
     dump("special_tokens_map.json", SPECIAL)
 
 
+def encode(processor: Any, document: Document) -> list[int]:
+    """``<s> ... </s>`` around every segment, as the reference code of Llama 2 does it."""
+    out: list[int] = []
+    for segment in document.segments:
+        out += [1, *processor.encode(segment), 2]
+    return out
+
+
 ODD_LINES = [
-    "", " ", "  two  spaces ", "\n", "a\n\nb", "你好，世界", "naïve café", "🙂🦙", "1234567890", "\ttab",
+    "", " ", "  two  spaces ", "\n", "a\n\nb", "你好，世界", "naïve café", "🙂🦙", "1234567890",
+    "\ttab",
     "XYZZY qwfp", "[INST] hello [/INST]", "<<SYS>>\nBe kind.\n<</SYS>>\n\nHi", "ａｂｃ", "e\u0301",
     "don't \"quote\" (this) - that; 3.14 & more!", "line end\r\n", "\u00a0", "▁", "a▁b",
 ]

@@ -20,11 +20,10 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from demo_corpus import KINDS, Document, documents
+from demo_corpus import Document, documents
+from demo_evaluation import evaluate, heldout, reload, samples
 from demo_model_card import model_card
-from demo_tokenizer import check_equal, save_tokenizer, train_tokenizer
-
-
+from demo_tokenizer import check_equal, encode, save_tokenizer, train_tokenizer
 
 
 @dataclass(frozen=True)
@@ -51,22 +50,14 @@ class Plan:
 
 FULL = Plan(
     seed=1, steps=5000, tail=1250, batch_tokens=1024, block=512, long_block=1024, warmup=150,
-    learning_rate=1.5e-3, vocab_size=2048, hidden_size=256, layers=6, intermediate_size=640, heads=8,
-    kv_heads=2, tokenizer_documents=12000, heldout_documents=600,
+    learning_rate=1.5e-3, vocab_size=2048, hidden_size=256, layers=6, intermediate_size=640,
+    heads=8, kv_heads=2, tokenizer_documents=12000, heldout_documents=600,
 )
 QUICK = Plan(
     seed=1, steps=6, tail=2, batch_tokens=512, block=128, long_block=256, warmup=2,
     learning_rate=2e-3, vocab_size=1024, hidden_size=64, layers=2, intermediate_size=128, heads=4,
     kv_heads=2, tokenizer_documents=300, heldout_documents=20,
 )
-
-
-def encode(processor: Any, document: Document) -> list[int]:
-    """``<s> ... </s>`` around every segment, as the reference code of Llama 2 does it."""
-    out: list[int] = []
-    for segment in document.segments:
-        out += [1, *processor.encode(segment), 2]
-    return out
 
 
 class Packed:
@@ -177,7 +168,8 @@ def train(plan: Plan, processor: Any, say: Callable[[str], None],
             seconds = time.monotonic() - start
             speed = (step + 1) * plan.batch_tokens / seconds
             curve.append({"step": step + 1, "loss": round(mean, 4)})
-            say(f"step {step + 1}/{plan.steps} loss {mean:.4f} {speed:.0f} tokens/s {seconds:.0f} s")
+            say(f"step {step + 1}/{plan.steps} loss {mean:.4f} {speed:.0f} tokens/s "
+                f"{seconds:.0f} s")
         if (step + 1) % every == 0 and step + 1 < plan.steps:
             checkpoint(model, step + 1)
             if state_file is not None and step + 1 <= plan.steps - plan.tail:
@@ -194,54 +186,6 @@ def train(plan: Plan, processor: Any, say: Callable[[str], None],
         "seconds": round(time.monotonic() - start), "tokens": plan.steps * plan.batch_tokens,
         "documents": data.documents, "text_bytes": data.text_bytes,
         "corpus_sha256": data.digest.hexdigest(), "loss_curve": curve,
-    }
-
-
-def heldout(plan: Plan) -> list[Document]:
-    """Documents of another seed, without those that occur word for word in the training stream."""
-    candidates = documents(f"heldout-{plan.seed}")
-    chosen = {next(candidates).text: None for _ in range(plan.heldout_documents)}
-    stream = documents(plan.seed)
-    # More documents than any plan of this size reads.
-    for _ in range(plan.steps * plan.batch_tokens // 60):
-        chosen.pop(next(stream).text, None)
-    candidates = documents(f"heldout-{plan.seed}")
-    return [d for d in (next(candidates) for _ in range(plan.heldout_documents)) if d.text in chosen]
-
-
-def evaluate(plan: Plan, model: Any, processor: Any, docs: list[Document]) -> dict[str, Any]:
-    """Perplexity by kind: per token (the ends counted) and per byte of text."""
-    import torch
-
-    result: dict[str, Any] = {}
-    total = [0.0, 0, 0, 0]
-    with torch.inference_mode():
-        for kind in KINDS:
-            loss, tokens, size, count = 0.0, 0, 0, 0
-            for document in docs:
-                if document.kind != kind:
-                    continue
-                ids = torch.tensor([encode(processor, document)[: plan.long_block]])
-                if ids.shape[1] < 2:
-                    continue
-                length = ids.shape[1] - 1
-                loss += model(input_ids=ids, labels=ids).loss.item() * length
-                tokens += length
-                size += len("".join(document.segments).encode())
-                count += 1
-            if count:
-                result[kind] = _numbers(loss, tokens, size, count)
-            total = [a + b for a, b in zip(total, (loss, tokens, size, count), strict=True)]
-    result["all"] = _numbers(total[0], int(total[1]), int(total[2]), int(total[3]))
-    return result
-
-
-def _numbers(loss: float, tokens: int, size: int, count: int) -> dict[str, float]:
-    return {
-        "documents": count, "tokens": tokens, "bytes": size,
-        "perplexity_per_token": round(math.exp(loss / max(1, tokens)), 3),
-        "perplexity_per_byte": round(math.exp(loss / max(1, size)), 4),
-        "bits_per_byte": round(loss / max(1, size) / math.log(2), 4),
     }
 
 
@@ -281,66 +225,23 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def reload(out: Path) -> Any:
-    """The model as users get it: from the folder, with the rounding of bf16, computing in fp32."""
-    import torch
-    from transformers import LlamaForCausalLM
-
-    return LlamaForCausalLM.from_pretrained(str(out), dtype=torch.float32).eval()
-
-
-SAMPLE_TEXTS = [
-    "Once upon a time, a little fox named Pip", "The old bridge near the river was",
-    "Yesterday Anna and her brother", "In the morning, the baker", "I love Beijing, because",
-    "LLaMA is a", "Huawei is a company that",
-]
-SAMPLE_CHATS = ["hello", "who are you?", "What colour is the sky?", "what is 2 plus 3",
-                "Tell me a story about a cat.", "thank you", "Who won the world cup?"]
-
-
-def samples(model: Any, processor: Any, seed: int) -> list[dict[str, str]]:
-    """What the model really writes, greedy and sampled; it goes into the model card."""
-    import torch
-
-    out = []
-    jobs = [(t, t, t, g) for t in SAMPLE_TEXTS for g in (True, False)]
-    jobs += [(f"[INST] {t} [/INST]", t, "chat", True) for t in SAMPLE_CHATS]
-    for prompt, shown, kind, greedy in jobs:
-        torch.manual_seed(seed)
-        ids = torch.tensor([[1, *processor.encode(prompt)]])
-        with torch.inference_mode():
-            answer = model.generate(
-                ids, attention_mask=torch.ones_like(ids), max_new_tokens=200 if kind == "chat" else 100,
-                max_length=None,
-                do_sample=not greedy, temperature=None if greedy else 0.8, top_k=0 if not greedy else None,
-                top_p=None if greedy else 0.95, pad_token_id=2,
-            )[0].tolist()
-        new = [t for t in answer if t not in (1, 2)]
-        text = processor.decode(new)[len(processor.decode(ids[0].tolist()[1:])) :]
-        out.append({
-            "kind": "chat" if kind == "chat" else "text", "decoding": "greedy" if greedy else
-            "temperature 0.8, top-p 0.95", "prompt": shown, "output": text.strip() if kind == "chat" else text,
-            "ended": str(answer[-1] == 2),
-        })
-    return out
-
-
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=(
         "The result depends on the seed and the number of steps, not on the time. About 40 minutes "
         "on two quiet cores for the full run."))
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")
-    parser.add_argument("--seed", type=int, default=FULL.seed, help="seed of corpus and weights (1)")
+    parser.add_argument("--seed", type=int, default=FULL.seed, help="of corpus and weights")
     parser.add_argument("--steps", type=int, help=f"learning steps (default {FULL.steps})")
-    parser.add_argument("--minutes", type=float, help="choose the steps so that two quiet cores need "
-                        "about this long (140 steps a minute); gives the same result as --steps")
+    parser.add_argument("--minutes", type=float, help="choose the steps so that two quiet "
+                        "cores need about this long (140 steps a minute); the result depends on the "
+                        "steps alone")
     parser.add_argument("--quick", action="store_true", help="a tiny model in seconds, for tests")
     parser.add_argument("--checkpoint", type=Path, help="also keep the newest unfinished model in "
                         "this folder, complete with its tokenizer")
     parser.add_argument("--state", type=Path, help="file that keeps the state of the run; if it "
                         "exists, the run goes on from it")
-    parser.add_argument("--checkpoint-every", type=int, default=200, help="steps between them (200)")
+    parser.add_argument("--checkpoint-every", type=int, default=200, help="in steps (200)")
     args = parser.parse_args(argv)
     if args.steps is not None and args.minutes is not None:
         parser.error("give --steps or --minutes, not both")
@@ -376,7 +277,7 @@ def main(argv: list[str] | None = None) -> int:
         import torch
         import transformers
     except ImportError as error:
-        print(f"This needs torch, transformers, sentencepiece and tokenizers: {error}", file=sys.stderr)
+        print(f"This needs torch, transformers and sentencepiece: {error}", file=sys.stderr)
         return 1
     plan = make_plan(args)
     torch.set_num_threads(2)
@@ -392,7 +293,8 @@ def main(argv: list[str] | None = None) -> int:
     processor, proto = train_tokenizer(
         [next(stream) for _ in range(plan.tokenizer_documents)], plan.vocab_size)
     save_tokenizer(proto, out, plan.long_block)
-    lines = check_equal(processor, out, documents(f"check-{plan.seed}"), 200 if args.quick else 4000)
+    count = 200 if args.quick else 4000
+    lines = check_equal(processor, out, documents(f"check-{plan.seed}"), count)
     say(f"Tokenizer: both forms agree on {lines} lines")
 
     def checkpoint(model: Any, step: int) -> None:
@@ -416,7 +318,9 @@ def main(argv: list[str] | None = None) -> int:
     del model
     model = reload(out)
     say("Held-out perplexity ...")
-    scores = evaluate(plan, model, processor, heldout(plan))
+    tokens = plan.steps * plan.batch_tokens
+    docs = heldout(plan.seed, plan.heldout_documents, tokens)
+    scores = evaluate(model, processor, docs, plan.long_block)
     texts = samples(model, processor, plan.seed)
     log = {
         "plan": asdict(plan), "parameters": sum(p.numel() for p in model.parameters()), **facts,

@@ -20,7 +20,8 @@ _ARTICLE = re.compile(
 _START = re.compile(r'(^|[.!?] |\." |\n|(?:^|[\s(])")([a-z])')
 # "~" before a closing quote becomes "?" after a question and "," after a statement.
 _QUESTION = re.compile(
-    r"(?:^|[\s\"])(What(?! a )|Have|Do|Does|Is|Are|Shall|Will|How|Why|Who|Where|Can|Did|Would)\b[^.!?\"]*$"
+    r"(?:^|[\s\"])(What(?! a )|Have|Do|Does|Is|Are|Shall|Will|How|Why|Who|Where|Can|Did|Would)"
+    r"\b[^.!?\"]*$"
 )
 _ON = re.compile(r"\b([Ii])n (?=(?:a farm|an island|a street|a dry land)\b)")
 _SPACES = re.compile(r" {2,}")
@@ -92,7 +93,8 @@ _SMALL = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
     "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
 ]
-_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty",
+         "ninety"]
 
 
 def number_word(number: int) -> str:
