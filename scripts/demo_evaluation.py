@@ -16,7 +16,8 @@ def reload(out: Path) -> Any:
     import torch
     from transformers import LlamaForCausalLM
 
-    return LlamaForCausalLM.from_pretrained(str(out), dtype=torch.float32).eval()
+    model: Any = LlamaForCausalLM.from_pretrained(str(out), dtype=torch.float32)
+    return model.eval()
 
 
 SAMPLE_TEXTS = [

@@ -234,8 +234,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=FULL.seed, help="of corpus and weights")
     parser.add_argument("--steps", type=int, help=f"learning steps (default {FULL.steps})")
     parser.add_argument("--minutes", type=float, help="choose the steps so that two quiet "
-                        "cores need about this long (140 steps a minute); the result depends on the "
-                        "steps alone")
+                        "cores need about this long (140 steps a minute); the result depends on "
+                        "the steps alone")
     parser.add_argument("--quick", action="store_true", help="a tiny model in seconds, for tests")
     parser.add_argument("--checkpoint", type=Path, help="also keep the newest unfinished model in "
                         "this folder, complete with its tokenizer")

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from . import essays, facts, stories
 from . import words as w
 from .cast import ANIMAL_WORLD
+from .definitions import CAPITALS
 from .grammar import expand, pick, tidy, with_article
 
 Turn = tuple[str, str]
@@ -233,16 +235,16 @@ def follow_up(rng: random.Random) -> list[Turn]:
                  f"{a + b} plus {c} is {a + b + c}.")]
     if roll == 3:
         turn, kind = story_turn(rng)
-        after = pick(rng, [("thank you", "You are welcome! Did you like the story?"),
+        after = rng.choice([("thank you", "You are welcome! Did you like the story?"),
                            ("That was nice!", "Thank you! I am glad that you like it."),
                            ("Who was the story about?", tidy(f"the story was about a {kind}.")),
                            ("who was in the story", tidy(f"the story was about a {kind}."))])
         return [turn, after]
     if roll == 4:
-        first, kind = story_turn(rng)
-        return [first, (pick(rng, MORE_ASKS), short_story(rng, kind))]
+        turn, kind = story_turn(rng)
+        return [turn, (pick(rng, MORE_ASKS), short_story(rng, kind))]
     if roll == 5:
-        (c1, k1, _), (c2, k2, _) = rng.sample(facts.CAPITALS, 2)
+        (c1, k1, _), (c2, k2, _) = rng.sample(CAPITALS, 2)
         return [(f"What is the capital of {c1}?", f"The capital of {c1} is {k1}."),
                 (pick(rng, [f"and of {c2}?", f"And {c2}?", f"what about {c2}"]),
                  f"The capital of {c2} is {k2}.")]
@@ -250,6 +252,16 @@ def follow_up(rng: random.Random) -> list[Turn]:
     return [(f"My favourite colour is {colour}.", f"{colour.capitalize()} is a nice colour."),
             (pick(rng, ["What is my favourite colour?", "which colour do I like?"]),
              f"Your favourite colour is {colour}.")]
+
+
+def plain_story_turn(rng: random.Random) -> Turn:
+    """A wish for a story, and that story."""
+    return story_turn(rng)[0]
+
+
+TURNS: list[Callable[[random.Random], Turn]] = [
+    question_turn, question_turn, smalltalk_turn, unknown_turn, opinion_turn, plain_story_turn,
+]
 
 
 def chat(rng: random.Random) -> Chat:
@@ -272,8 +284,7 @@ def chat(rng: random.Random) -> Chat:
     else:
         turns.append(smalltalk_turn(rng))
         for _ in range(rng.choice([1, 1, 2, 3])):
-            turns.append(rng.choice([question_turn, question_turn, smalltalk_turn, unknown_turn,
-                                     opinion_turn, lambda r: story_turn(r)[0]])(rng))
+            turns.append(rng.choice(TURNS)(rng))
     return system, turns
 
 
