@@ -1,11 +1,12 @@
 """Writes the model card from the training log, so its numbers and samples are real."""
 # The card is a text with its own line lengths.
 # ruff: noqa: E501
-# The card is a text with its own line lengths.
-# ruff: noqa: E501
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 NAMES = {"story": "stories", "question": "questions with answers",
@@ -113,3 +114,18 @@ itself). Nothing was chosen by hand: the training script writes them.
 
 Apache-2.0, model and text.
 """
+
+
+def main() -> int:
+    """Write README.md again from the training log of a model folder."""
+    if len(sys.argv) != 2:
+        print("usage: demo_model_card.py MODEL_FOLDER", file=sys.stderr)
+        return 2
+    folder = Path(sys.argv[1])
+    log = json.loads((folder / "training_log.json").read_text(encoding="utf-8"))
+    (folder / "README.md").write_text(model_card(log, quick=False), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
