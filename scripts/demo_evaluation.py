@@ -21,12 +21,23 @@ def reload(out: Path) -> Any:
 
 
 SAMPLE_TEXTS = [
-    "Once upon a time, a little fox named Pip", "The old bridge near the river was",
-    "Yesterday Anna and her brother", "In the morning, the baker", "I love Beijing, because",
-    "LLaMA is a", "Huawei is a company that",
+    "Once upon a time, a little fox named Pip",
+    "The old bridge near the river was",
+    "Yesterday Anna and her brother",
+    "In the morning, the baker",
+    "I love Beijing, because",
+    "LLaMA is a",
+    "Huawei is a company that",
 ]
-SAMPLE_CHATS = ["hello", "who are you?", "What colour is the sky?", "what is 2 plus 3",
-                "Tell me a story about a cat.", "thank you", "Who won the world cup?"]
+SAMPLE_CHATS = [
+    "hello",
+    "who are you?",
+    "What colour is the sky?",
+    "what is 2 plus 3",
+    "Tell me a story about a cat.",
+    "thank you",
+    "Who won the world cup?",
+]
 
 
 def samples(model: Any, processor: Any, seed: int) -> list[dict[str, str]]:
@@ -45,15 +56,23 @@ def samples(model: Any, processor: Any, seed: int) -> list[dict[str, str]]:
             options = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0}
         with torch.inference_mode():
             answer = model.generate(
-                ids, attention_mask=torch.ones_like(ids), max_length=None, pad_token_id=2,
-                max_new_tokens=200 if chat else 100, **options,
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_length=None,
+                pad_token_id=2,
+                max_new_tokens=200 if chat else 100,
+                **options,
             )[0].tolist()
         text = processor.decode([t for t in answer if t not in (1, 2)])[len(prompt) :]
-        out.append({
-            "kind": "chat" if chat else "text", "prompt": shown,
-            "decoding": "greedy" if greedy else "temperature 0.8, top-p 0.95",
-            "output": text.strip() if chat else text, "ended": str(answer[-1] == 2),
-        })
+        out.append(
+            {
+                "kind": "chat" if chat else "text",
+                "prompt": shown,
+                "decoding": "greedy" if greedy else "temperature 0.8, top-p 0.95",
+                "output": text.strip() if chat else text,
+                "ended": str(answer[-1] == 2),
+            }
+        )
     return out
 
 
@@ -67,9 +86,7 @@ def heldout(seed: int, count: int, tokens: int) -> list[Document]:
     return [document for document in candidates if document.text in unseen]
 
 
-def evaluate(
-    model: Any, processor: Any, docs: list[Document], longest: int
-) -> dict[str, Any]:
+def evaluate(model: Any, processor: Any, docs: list[Document], longest: int) -> dict[str, Any]:
     """Perplexity by kind: per token (the ends counted) and per byte of text."""
     import torch
 
@@ -98,7 +115,9 @@ def evaluate(
 
 def _numbers(loss: float, tokens: int, size: int, count: int) -> dict[str, float]:
     return {
-        "documents": count, "tokens": tokens, "bytes": size,
+        "documents": count,
+        "tokens": tokens,
+        "bytes": size,
         "perplexity_per_token": round(math.exp(loss / max(1, tokens)), 3),
         "perplexity_per_byte": round(math.exp(loss / max(1, size)), 4),
         "bits_per_byte": round(loss / max(1, size) / math.log(2), 4),

@@ -9,17 +9,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = {"story": "stories", "question": "questions with answers",
-         "essay": "short texts about things", "dialogue": "dialogues", "all": "all together"}
+NAMES = {
+    "story": "stories",
+    "question": "questions with answers",
+    "essay": "short texts about things",
+    "dialogue": "dialogues",
+    "all": "all together",
+}
 
 
 def score_table(scores: dict[str, dict[str, float]]) -> str:
     """Held-out perplexity by kind."""
-    lines = ["| Text | Documents | Tokens | Perplexity per token | Perplexity per byte | Bits per byte |",
-             "|---|---:|---:|---:|---:|---:|"]
+    lines = [
+        "| Text | Documents | Tokens | Perplexity per token | Perplexity per byte | Bits per byte |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
     for kind, s in scores.items():
-        lines.append(f"| {NAMES[kind]} | {s['documents']} | {s['tokens']} | {s['perplexity_per_token']} | "
-                     f"{s['perplexity_per_byte']} | {s['bits_per_byte']} |")
+        lines.append(
+            f"| {NAMES[kind]} | {s['documents']} | {s['tokens']} | {s['perplexity_per_token']} | "
+            f"{s['perplexity_per_byte']} | {s['bits_per_byte']} |"
+        )
     return "\n".join(lines)
 
 

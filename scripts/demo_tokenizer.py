@@ -45,10 +45,22 @@ def train_tokenizer(docs: list[Document], vocab_size: int) -> tuple[Any, bytes]:
     lines = [line for d in docs for s in d.segments for line in s.split("\n") if line.strip()]
     writer = io.BytesIO()
     spm.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_writer=writer, model_type="bpe", vocab_size=vocab_size,
-        byte_fallback=True, character_coverage=1.0, normalization_rule_name="identity",
-        split_digits=True, add_dummy_prefix=True, remove_extra_whitespaces=False,
-        allow_whitespace_only_pieces=True, unk_id=0, bos_id=1, eos_id=2, pad_id=-1, num_threads=1,
+        sentence_iterator=iter(lines),
+        model_writer=writer,
+        model_type="bpe",
+        vocab_size=vocab_size,
+        byte_fallback=True,
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        split_digits=True,
+        add_dummy_prefix=True,
+        remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=-1,
+        num_threads=1,
         minloglevel=2,
     )
     proto = writer.getvalue()
@@ -74,60 +86,103 @@ def fast_tokenizer(proto: bytes) -> dict[str, Any]:
             found = [s for s in splits if s[0] in plain and s[1] in plain]
             merges += sorted(found, key=lambda s: (vocab[s[0]], vocab[s[1]]))
     return {
-        "version": "1.0", "truncation": None, "padding": None,
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
         "added_tokens": [
-            {"id": i, "content": pieces[i], "single_word": False, "lstrip": False, "rstrip": False,
-             "normalized": False, "special": True} for i in range(3)
+            {
+                "id": i,
+                "content": pieces[i],
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+            for i in range(3)
         ],
-        "normalizer": {"type": "Sequence", "normalizers": [
-            {"type": "Prepend", "prepend": "▁"},
-            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-        ]},
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ],
+        },
         "pre_tokenizer": None,
         "post_processor": {
             "type": "TemplateProcessing",
-            "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
-                       {"Sequence": {"id": "A", "type_id": 0}}],
-            "pair": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
-                     {"Sequence": {"id": "A", "type_id": 0}},
-                     {"SpecialToken": {"id": "<s>", "type_id": 1}},
-                     {"Sequence": {"id": "B", "type_id": 1}}],
+            "single": [
+                {"SpecialToken": {"id": "<s>", "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+            ],
+            "pair": [
+                {"SpecialToken": {"id": "<s>", "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+                {"SpecialToken": {"id": "<s>", "type_id": 1}},
+                {"Sequence": {"id": "B", "type_id": 1}},
+            ],
             "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
         },
-        "decoder": {"type": "Sequence", "decoders": [
-            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-            {"type": "ByteFallback"}, {"type": "Fuse"},
-            {"type": "Strip", "content": " ", "start": 1, "stop": 0},
-        ]},
+        "decoder": {
+            "type": "Sequence",
+            "decoders": [
+                {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+                {"type": "ByteFallback"},
+                {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+            ],
+        },
         "model": {
-            "type": "BPE", "dropout": None, "unk_token": "<unk>",
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": "<unk>",
             "continuing_subword_prefix": None,
-            "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True,
-            "ignore_merges": False, "vocab": vocab, "merges": [list(m) for m in merges],
+            "end_of_word_suffix": None,
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "ignore_merges": False,
+            "vocab": vocab,
+            "merges": [list(m) for m in merges],
         },
     }
 
 
 def save_tokenizer(proto: bytes, out: Path, max_length: int) -> None:
     """tokenizer.model, tokenizer.json, tokenizer_config.json and special_tokens_map.json."""
+
     def dump(name: str, value: Any, indent: int | None = 2) -> None:
         text = json.dumps(value, indent=indent, ensure_ascii=False) + "\n"
         (out / name).write_text(text, encoding="utf-8")
 
     (out / "tokenizer.model").write_bytes(proto)
     dump("tokenizer.json", fast_tokenizer(proto), indent=None)
-    dump("tokenizer_config.json", {
-        "add_bos_token": True, "add_eos_token": False,
-        "added_tokens_decoder": {
-            str(i): {"content": t, "lstrip": False, "normalized": False, "rstrip": False,
-                     "single_word": False, "special": True}
-            for i, t in enumerate(("<unk>", "<s>", "</s>"))
+    dump(
+        "tokenizer_config.json",
+        {
+            "add_bos_token": True,
+            "add_eos_token": False,
+            "added_tokens_decoder": {
+                str(i): {
+                    "content": t,
+                    "lstrip": False,
+                    "normalized": False,
+                    "rstrip": False,
+                    "single_word": False,
+                    "special": True,
+                }
+                for i, t in enumerate(("<unk>", "<s>", "</s>"))
+            },
+            **SPECIAL,
+            "chat_template": CHAT_TEMPLATE,
+            "clean_up_tokenization_spaces": False,
+            "legacy": True,
+            "model_max_length": max_length,
+            "pad_token": None,
+            "sp_model_kwargs": {},
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "use_default_system_prompt": False,
         },
-        **SPECIAL, "chat_template": CHAT_TEMPLATE, "clean_up_tokenization_spaces": False,
-        "legacy": True, "model_max_length": max_length, "pad_token": None,
-        "sp_model_kwargs": {}, "tokenizer_class": "PreTrainedTokenizerFast",
-        "use_default_system_prompt": False,
-    })
+    )
     dump("special_tokens_map.json", SPECIAL)
 
 
@@ -140,10 +195,26 @@ def encode(processor: Any, document: Document) -> list[int]:
 
 
 ODD_LINES = [
-    "", " ", "  two  spaces ", "\n", "a\n\nb", "你好，世界", "naïve café", "🙂🦙", "1234567890",
+    "",
+    " ",
+    "  two  spaces ",
+    "\n",
+    "a\n\nb",
+    "你好，世界",
+    "naïve café",
+    "🙂🦙",
+    "1234567890",
     "\ttab",
-    "XYZZY qwfp", "[INST] hello [/INST]", "<<SYS>>\nBe kind.\n<</SYS>>\n\nHi", "ａｂｃ", "e\u0301",
-    "don't \"quote\" (this) - that; 3.14 & more!", "line end\r\n", "\u00a0", "▁", "a▁b",
+    "XYZZY qwfp",
+    "[INST] hello [/INST]",
+    "<<SYS>>\nBe kind.\n<</SYS>>\n\nHi",
+    "ａｂｃ",
+    "e\u0301",
+    'don\'t "quote" (this) - that; 3.14 & more!',
+    "line end\r\n",
+    "\u00a0",
+    "▁",
+    "a▁b",
 ]
 
 

@@ -49,14 +49,40 @@ class Plan:
 
 
 FULL = Plan(
-    seed=1, steps=5000, tail=1250, batch_tokens=1024, block=512, long_block=1024, warmup=150,
-    learning_rate=1.5e-3, vocab_size=2048, hidden_size=256, layers=6, intermediate_size=640,
-    heads=8, kv_heads=2, tokenizer_documents=12000, heldout_documents=600,
+    seed=1,
+    steps=5000,
+    tail=1250,
+    batch_tokens=1024,
+    block=512,
+    long_block=1024,
+    warmup=150,
+    learning_rate=1.5e-3,
+    vocab_size=2048,
+    hidden_size=256,
+    layers=6,
+    intermediate_size=640,
+    heads=8,
+    kv_heads=2,
+    tokenizer_documents=12000,
+    heldout_documents=600,
 )
 QUICK = Plan(
-    seed=1, steps=6, tail=2, batch_tokens=512, block=128, long_block=256, warmup=2,
-    learning_rate=2e-3, vocab_size=1024, hidden_size=64, layers=2, intermediate_size=128, heads=4,
-    kv_heads=2, tokenizer_documents=300, heldout_documents=20,
+    seed=1,
+    steps=6,
+    tail=2,
+    batch_tokens=512,
+    block=128,
+    long_block=256,
+    warmup=2,
+    learning_rate=2e-3,
+    vocab_size=1024,
+    hidden_size=64,
+    layers=2,
+    intermediate_size=128,
+    heads=4,
+    kv_heads=2,
+    tokenizer_documents=300,
+    heldout_documents=20,
 )
 
 
@@ -112,19 +138,34 @@ def build_model(plan: Plan) -> Any:
 
     torch.manual_seed(plan.seed)
     config = LlamaConfig(
-        vocab_size=plan.vocab_size, hidden_size=plan.hidden_size,
-        intermediate_size=plan.intermediate_size, num_hidden_layers=plan.layers,
-        num_attention_heads=plan.heads, num_key_value_heads=plan.kv_heads,
-        max_position_embeddings=plan.long_block, rms_norm_eps=1e-5, initializer_range=0.02,
-        tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=None,
-        attention_bias=False, mlp_bias=False, hidden_act="silu",
+        vocab_size=plan.vocab_size,
+        hidden_size=plan.hidden_size,
+        intermediate_size=plan.intermediate_size,
+        num_hidden_layers=plan.layers,
+        num_attention_heads=plan.heads,
+        num_key_value_heads=plan.kv_heads,
+        max_position_embeddings=plan.long_block,
+        rms_norm_eps=1e-5,
+        initializer_range=0.02,
+        tie_word_embeddings=False,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=None,
+        attention_bias=False,
+        mlp_bias=False,
+        hidden_act="silu",
     )
     return LlamaForCausalLM(config)
 
 
-def train(plan: Plan, processor: Any, say: Callable[[str], None],
-          checkpoint: Callable[[Any, int], None], every: int,
-          state_file: Path | None) -> tuple[Any, dict[str, Any]]:
+def train(
+    plan: Plan,
+    processor: Any,
+    say: Callable[[str], None],
+    checkpoint: Callable[[Any, int], None],
+    every: int,
+    state_file: Path | None,
+) -> tuple[Any, dict[str, Any]]:
     """The learning loop; ``checkpoint`` is called with the model every ``every`` steps."""
     import torch
 
@@ -133,7 +174,10 @@ def train(plan: Plan, processor: Any, say: Callable[[str], None],
     vectors = [p for p in model.parameters() if p.dim() <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}],
-        lr=plan.learning_rate, betas=(0.9, 0.98), eps=1e-8, fused=True,
+        lr=plan.learning_rate,
+        betas=(0.9, 0.98),
+        eps=1e-8,
+        fused=True,
     )
     data = Packed(plan.seed, processor)
     curve: list[dict[str, float]] = []
@@ -168,24 +212,35 @@ def train(plan: Plan, processor: Any, say: Callable[[str], None],
             seconds = time.monotonic() - start
             speed = (step + 1) * plan.batch_tokens / seconds
             curve.append({"step": step + 1, "loss": round(mean, 4)})
-            say(f"step {step + 1}/{plan.steps} loss {mean:.4f} {speed:.0f} tokens/s "
-                f"{seconds:.0f} s")
+            say(
+                f"step {step + 1}/{plan.steps} loss {mean:.4f} {speed:.0f} tokens/s {seconds:.0f} s"
+            )
         if (step + 1) % every == 0 and step + 1 < plan.steps:
             checkpoint(model, step + 1)
             if state_file is not None and step + 1 <= plan.steps - plan.tail:
                 part = state_file.with_suffix(".part")
-                torch.save({
-                    "model": model.state_dict(), "optimizer": optimizer.state_dict(),
-                    "documents": data.documents, "buffer": data.buffer, "step": step + 1,
-                    "seconds": time.monotonic() - start, "curve": curve,
-                }, part)
+                torch.save(
+                    {
+                        "model": model.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "documents": data.documents,
+                        "buffer": data.buffer,
+                        "step": step + 1,
+                        "seconds": time.monotonic() - start,
+                        "curve": curve,
+                    },
+                    part,
+                )
                 part.replace(state_file)
     model.config.use_cache = True
     model.eval()
     return model, {
-        "seconds": round(time.monotonic() - start), "tokens": plan.steps * plan.batch_tokens,
-        "documents": data.documents, "text_bytes": data.text_bytes,
-        "corpus_sha256": data.digest.hexdigest(), "loss_curve": curve,
+        "seconds": round(time.monotonic() - start),
+        "tokens": plan.steps * plan.batch_tokens,
+        "documents": data.documents,
+        "text_bytes": data.text_bytes,
+        "corpus_sha256": data.digest.hexdigest(),
+        "loss_curve": curve,
     }
 
 
@@ -202,22 +257,43 @@ def save_weights(model: Any, out: Path, long_block: int) -> None:
     save_file(tensors, str(out / "model.safetensors"), metadata={"format": "pt"})
     c = model.config
     config = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": c.vocab_size,
-        "hidden_size": c.hidden_size, "intermediate_size": c.intermediate_size,
-        "num_hidden_layers": c.num_hidden_layers, "num_attention_heads": c.num_attention_heads,
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": c.vocab_size,
+        "hidden_size": c.hidden_size,
+        "intermediate_size": c.intermediate_size,
+        "num_hidden_layers": c.num_hidden_layers,
+        "num_attention_heads": c.num_attention_heads,
         "num_key_value_heads": c.num_key_value_heads,
-        "head_dim": c.hidden_size // c.num_attention_heads, "hidden_act": "silu",
-        "max_position_embeddings": long_block, "rms_norm_eps": c.rms_norm_eps,
-        "rope_theta": 10000.0, "rope_scaling": None, "attention_bias": False, "mlp_bias": False,
-        "attention_dropout": 0.0, "initializer_range": 0.02, "pretraining_tp": 1,
-        "tie_word_embeddings": False, "use_cache": True, "bos_token_id": 1, "eos_token_id": 2,
+        "head_dim": c.hidden_size // c.num_attention_heads,
+        "hidden_act": "silu",
+        "max_position_embeddings": long_block,
+        "rms_norm_eps": c.rms_norm_eps,
+        "rope_theta": 10000.0,
+        "rope_scaling": None,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "attention_dropout": 0.0,
+        "initializer_range": 0.02,
+        "pretraining_tp": 1,
+        "tie_word_embeddings": False,
+        "use_cache": True,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
         "torch_dtype": "bfloat16",
     }
     write_json(out / "config.json", config)
-    write_json(out / "generation_config.json", {
-        "bos_token_id": 1, "eos_token_id": 2, "do_sample": True, "temperature": 0.6, "top_p": 0.9,
-        "max_length": long_block,
-    })
+    write_json(
+        out / "generation_config.json",
+        {
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "do_sample": True,
+            "temperature": 0.6,
+            "top_p": 0.9,
+            "max_length": long_block,
+        },
+    )
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -227,20 +303,34 @@ def write_json(path: Path, value: Any) -> None:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=(
-        "The result depends on the seed and the number of steps, not on the time. About 40 minutes "
-        "on two quiet cores for the full run."))
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=(
+            "The result depends on the seed and the number of steps, not on the time. About 40 minutes "
+            "on two quiet cores for the full run."
+        ),
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")
     parser.add_argument("--seed", type=int, default=FULL.seed, help="of corpus and weights")
     parser.add_argument("--steps", type=int, help=f"learning steps (default {FULL.steps})")
-    parser.add_argument("--minutes", type=float, help="choose the steps so that two quiet "
-                        "cores need about this long (140 steps a minute); the result depends on "
-                        "the steps alone")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="choose the steps so that two quiet "
+        "cores need about this long (140 steps a minute); the result depends on "
+        "the steps alone",
+    )
     parser.add_argument("--quick", action="store_true", help="a tiny model in seconds, for tests")
-    parser.add_argument("--checkpoint", type=Path, help="also keep the newest unfinished model in "
-                        "this folder, complete with its tokenizer")
-    parser.add_argument("--state", type=Path, help="file that keeps the state of the run; if it "
-                        "exists, the run goes on from it")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="also keep the newest unfinished model in this folder, complete with its tokenizer",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        help="file that keeps the state of the run; if it exists, the run goes on from it",
+    )
     parser.add_argument("--checkpoint-every", type=int, default=200, help="in steps (200)")
     args = parser.parse_args(argv)
     if args.steps is not None and args.minutes is not None:
@@ -263,8 +353,12 @@ def make_plan(args: argparse.Namespace) -> Plan:
     if args.minutes is not None:
         steps = max(2, round(args.minutes * 140))
     values = asdict(base)
-    values.update(seed=args.seed, steps=steps, warmup=min(base.warmup, max(1, steps // 4)),
-                  tail=max(1, steps // 4))
+    values.update(
+        seed=args.seed,
+        steps=steps,
+        warmup=min(base.warmup, max(1, steps // 4)),
+        tail=max(1, steps // 4),
+    )
     return Plan(**values)
 
 
@@ -291,7 +385,8 @@ def main(argv: list[str] | None = None) -> int:
     say(f"Tokenizer: {plan.tokenizer_documents} documents, {plan.vocab_size} pieces")
     stream = documents(plan.seed)
     processor, proto = train_tokenizer(
-        [next(stream) for _ in range(plan.tokenizer_documents)], plan.vocab_size)
+        [next(stream) for _ in range(plan.tokenizer_documents)], plan.vocab_size
+    )
     save_tokenizer(proto, out, plan.long_block)
     count = 200 if args.quick else 4000
     lines = check_equal(processor, out, documents(f"check-{plan.seed}"), count)
@@ -312,8 +407,7 @@ def main(argv: list[str] | None = None) -> int:
 
     if args.checkpoint is not None:
         checkpoint(build_model(plan), 0)
-    model, facts = train(
-        plan, processor, say, checkpoint, args.checkpoint_every, args.state)
+    model, facts = train(plan, processor, say, checkpoint, args.checkpoint_every, args.state)
     save_weights(model, out, plan.long_block)
     del model
     model = reload(out)
@@ -323,12 +417,18 @@ def main(argv: list[str] | None = None) -> int:
     scores = evaluate(model, processor, docs, plan.long_block)
     texts = samples(model, processor, plan.seed)
     log = {
-        "plan": asdict(plan), "parameters": sum(p.numel() for p in model.parameters()), **facts,
-        "tokenizer_lines_checked": lines, "heldout": scores,
-        "versions": {"python": sys.version.split()[0], "torch": torch.__version__,
-                     "transformers": transformers.__version__,
-                     "sentencepiece": sentencepiece.__version__,
-                     "tokenizers": tokenizers.__version__},
+        "plan": asdict(plan),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        **facts,
+        "tokenizer_lines_checked": lines,
+        "heldout": scores,
+        "versions": {
+            "python": sys.version.split()[0],
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "sentencepiece": sentencepiece.__version__,
+            "tokenizers": tokenizers.__version__,
+        },
         "samples": texts,
     }
     write_json(out / "training_log.json", log)

@@ -10,8 +10,14 @@ from .grammar import Context, pick
 HE = ("he", "him", "his", "himself")
 SHE = ("she", "her", "her", "herself")
 RELATIVES = [
-    ("mother", SHE), ("father", HE), ("grandmother", SHE), ("grandfather", HE),
-    ("sister", SHE), ("brother", HE), ("aunt", SHE), ("uncle", HE),
+    ("mother", SHE),
+    ("father", HE),
+    ("grandmother", SHE),
+    ("grandfather", HE),
+    ("sister", SHE),
+    ("brother", HE),
+    ("aunt", SHE),
+    ("uncle", HE),
 ]
 ANIMAL_WORLD = {a[0]: a for a in w.ANIMALS}
 

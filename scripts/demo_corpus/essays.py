@@ -11,20 +11,30 @@ from .definitions import CAPITALS, DEFINITIONS
 from .grammar import expand, pick, tidy
 
 CITY_FACTS: dict[str, list[str]] = {
-    "Beijing": ["it is the place where old palaces and modern towers stand side by side",
-                "it has a long history and the food is wonderful",
-                "the Great Wall is near and the old streets are full of life",
-                "the people are friendly and the parks are beautiful in autumn",
-                "I can eat dumplings on every corner and walk through the old lanes",
-                "it is the capital of China and there is always something new to see"],
-    "Paris": ["I can sit by the river and eat fresh bread", "its museums are full of beautiful pictures",
-              "the old streets are lovely in the evening"],
+    "Beijing": [
+        "it is the place where old palaces and modern towers stand side by side",
+        "it has a long history and the food is wonderful",
+        "the Great Wall is near and the old streets are full of life",
+        "the people are friendly and the parks are beautiful in autumn",
+        "I can eat dumplings on every corner and walk through the old lanes",
+        "it is the capital of China and there is always something new to see",
+    ],
+    "Paris": [
+        "I can sit by the river and eat fresh bread",
+        "its museums are full of beautiful pictures",
+        "the old streets are lovely in the evening",
+    ],
     "London": ["it has big parks and red buses", "I can walk along the river in the rain"],
     "Rome": ["every stone there has a story", "the old squares are full of life and good food"],
-    "Tokyo": ["the trains are always on time and the noodles are good",
-              "the cherry trees are beautiful in spring"],
+    "Tokyo": [
+        "the trains are always on time and the noodles are good",
+        "the cherry trees are beautiful in spring",
+    ],
     "Berlin": ["it has many lakes, museums and parks", "everyone can live there as they like"],
-    "Shanghai": ["the lights on the river are beautiful at night", "its towers reach into the clouds"],
+    "Shanghai": [
+        "the lights on the river are beautiful at night",
+        "its towers reach into the clouds",
+    ],
     "Shenzhen": ["new ideas become real machines there", "it is young, warm and close to the sea"],
     "Vienna": ["there is music in every street", "the coffee and the cakes are so good"],
     "Lisbon": ["the yellow trams climb up the hills", "the light there is golden in the evening"],
@@ -35,12 +45,18 @@ CITY_FACTS: dict[str, list[str]] = {
     "Hanoi": ["the soup with noodles is good and the lakes are quiet"],
 }
 REASONS = [
-    "the people are friendly and the food is good", "it is beautiful in [spring|summer|autumn|winter]",
-    "my [grandmother|best friend|sister|brother|family] lives there", "I was born there",
-    "I have many friends there", "there are so many [parks|museums|libraries|bridges] to visit",
-    "its streets are full of [music|life|stories|trees]", "I had my happiest days there",
-    "there is always something to [see|do|learn]", "it is [old and new|loud and quiet] at the same time",
-    "I feel at home there", "the [river|light|sky] is so beautiful in the evening",
+    "the people are friendly and the food is good",
+    "it is beautiful in [spring|summer|autumn|winter]",
+    "my [grandmother|best friend|sister|brother|family] lives there",
+    "I was born there",
+    "I have many friends there",
+    "there are so many [parks|museums|libraries|bridges] to visit",
+    "its streets are full of [music|life|stories|trees]",
+    "I had my happiest days there",
+    "there is always something to [see|do|learn]",
+    "it is [old and new|loud and quiet] at the same time",
+    "I feel at home there",
+    "the [river|light|sky] is so beautiful in the evening",
 ]
 MORE_CITY = [
     "In the morning, people [drink tea|do sports|walk their dogs] in the parks.",
@@ -77,9 +93,16 @@ LOVES: list[tuple[str, list[str]]] = [
     ("llamas", ["they are soft and look at you in a funny way", "they are calm and strong"]),
 ]
 COMPANIES = [
-    ("Huawei", ["makes phones, computers and network equipment", "builds networks and chips",
-                "makes the Ascend chips for neural networks", "comes from Shenzhen in China",
-                "makes phones and other devices that people use every day"]),
+    (
+        "Huawei",
+        [
+            "makes phones, computers and network equipment",
+            "builds networks and chips",
+            "makes the Ascend chips for neural networks",
+            "comes from Shenzhen in China",
+            "makes phones and other devices that people use every day",
+        ],
+    ),
     ("NVIDIA", ["makes graphics cards and chips for computing", "builds GPUs for neural networks"]),
     ("Meta", ["made the Llama models", "runs large social networks"]),
     ("Apple", ["makes phones and computers"]),
@@ -89,17 +112,24 @@ COMPANIES = [
     ("Lego", ["makes toys from small coloured bricks"]),
 ]
 MORE_COMPANY = {
-    "Huawei": ["It has its home in Shenzhen, a big city in China.",
-               "Its Ascend chips are used to train and run language models.",
-               "Many people all over the world use its phones.",
-               "Its engineers work on networks, phones and computers.",
-               "It was founded in 1987."],
-    "NVIDIA": ["Its cards are used for games and for language models.",
-               "Its software is called CUDA."],
+    "Huawei": [
+        "It has its home in Shenzhen, a big city in China.",
+        "Its Ascend chips are used to train and run language models.",
+        "Many people all over the world use its phones.",
+        "Its engineers work on networks, phones and computers.",
+        "It was founded in 1987.",
+    ],
+    "NVIDIA": [
+        "Its cards are used for games and for language models.",
+        "Its software is called CUDA.",
+    ],
     "Meta": ["Llama 2 is one of its language models."],
 }
-MORE_ANY = ["Many people work there.", "Its products are sold in many countries.",
-            "Thousands of engineers work for it."]
+MORE_ANY = [
+    "Many people work there.",
+    "Its products are sold in many countries.",
+    "Thousands of engineers work for it.",
+]
 MODEL_TEXT = {
     "LLaMA": [
         "[family of language models|large language model|family of large language models] "
@@ -124,8 +154,11 @@ MODEL_TEXT = {
 def city(rng: random.Random, name: str | None = None) -> str:
     """Why somebody loves a city."""
     if name is None:
-        name = "Beijing" if rng.random() < 0.3 else pick(
-            rng, [*CITY_FACTS, *(c for _, c, _ in CAPITALS)])
+        name = (
+            "Beijing"
+            if rng.random() < 0.3
+            else pick(rng, [*CITY_FACTS, *(c for _, c, _ in CAPITALS)])
+        )
     reasons = CITY_FACTS.get(name, REASONS) if rng.random() < 0.75 else REASONS
     text = f"I [love|love|love|like] {name}, because {pick(rng, reasons)}."
     if rng.random() < 0.3:
@@ -140,9 +173,14 @@ def love(rng: random.Random) -> str:
     thing, reasons = rng.choice(LOVES)
     text = f"I [love|love|like] {thing}, because {pick(rng, reasons)}."
     if len(reasons) > 1 and rng.random() < 0.4:
-        text += " " + pick(rng, ["[What do you love?|Do you know what I mean?]",
-                                 "That is why I am [happy|glad] every day.",
-                                 "I could talk about it for hours."])
+        text += " " + pick(
+            rng,
+            [
+                "[What do you love?|Do you know what I mean?]",
+                "That is why I am [happy|glad] every day.",
+                "I could talk about it for hours.",
+            ],
+        )
     return expand(rng, text)
 
 
@@ -169,12 +207,17 @@ def computing(rng: random.Random) -> str:
 def job(rng: random.Random) -> str:
     """What somebody with a job does."""
     name, _, does, _, tool, stuff = rng.choice(w.JOBS)
-    return expand(rng, f"A {name} {does}. [He|She] works with [a|the] {tool} and needs {stuff}. "
-                       f"[I would like to be a {name} one day.|It is a useful job.|My "
-                       f"[father|mother|aunt|uncle] is a {name}.|You can often meet a {name} in a "
-                       "[town|village].]")
+    return expand(
+        rng,
+        f"A {name} {does}. [He|She] works with [a|the] {tool} and needs {stuff}. "
+        f"[I would like to be a {name} one day.|It is a useful job.|My "
+        f"[father|mother|aunt|uncle] is a {name}.|You can often meet a {name} in a "
+        "[town|village].]",
+    )
 
 
 def essay(rng: random.Random) -> str:
     """Any of these texts."""
-    return rng.choice([city, city, love, company, company, computing, computing, computing, job])(rng)
+    return rng.choice([city, city, love, company, company, computing, computing, computing, job])(
+        rng
+    )

@@ -76,9 +76,19 @@ def with_article(word: str) -> str:
 def plural(word: str) -> str:
     """The plural of a word of the lists."""
     special = {
-        "mouse": "mice", "sheep": "sheep", "wolf": "wolves", "fish": "fish", "knife": "knives",
-        "leaf": "leaves", "child": "children", "fisherman": "fishermen", "postman": "postmen",
-        "shelf": "shelves", "potato": "potatoes", "tomato": "tomatoes", "scarf": "scarves",
+        "mouse": "mice",
+        "sheep": "sheep",
+        "wolf": "wolves",
+        "fish": "fish",
+        "knife": "knives",
+        "leaf": "leaves",
+        "child": "children",
+        "fisherman": "fishermen",
+        "postman": "postmen",
+        "shelf": "shelves",
+        "potato": "potatoes",
+        "tomato": "tomatoes",
+        "scarf": "scarves",
     }
     if word in special:
         return special[word]
@@ -90,11 +100,39 @@ def plural(word: str) -> str:
 
 
 _SMALL = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 ]
-_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty",
-         "ninety"]
+_TENS = [
+    "zero",
+    "ten",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+]
 
 
 def number_word(number: int) -> str:

@@ -10,7 +10,9 @@ from .cast import ADDITIONS, OPENINGS, make_cast
 from .grammar import Context, expand, pick
 
 ENDINGS = [
-    "", "", "",
+    "",
+    "",
+    "",
     "The end.",
     "And so the {part} ended well.",
     "That night, {N} slept well and dreamed of {place_b}.",

@@ -20,8 +20,14 @@ sys.path.insert(0, str(SCRIPTS))
 from demo_corpus import KINDS, documents  # noqa: E402
 
 FILES = [
-    "config.json", "generation_config.json", "model.safetensors", "tokenizer.model",
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "README.md",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "README.md",
     "training_log.json",
 ]
 FIRST_1000 = "a3b87fcf996a26ad174ce53c6961dc7f3462c70392a3fd421fddf44e6fadace5"
@@ -59,7 +65,9 @@ def test_weights_are_bf16_and_complete() -> None:
     assert len(header) == 9 * config["num_hidden_layers"] + 3
     kv_width = config["num_key_value_heads"] * config["head_dim"]
     assert header["model.layers.0.self_attn.k_proj.weight"]["shape"] == [
-        kv_width, config["hidden_size"]]
+        kv_width,
+        config["hidden_size"],
+    ]
 
 
 def test_model_card_tells_numbers_and_command() -> None:
@@ -120,11 +128,14 @@ def test_chat_template_is_the_corpus_format() -> None:
     transformers = pytest.importorskip("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(DEMO))
     messages = [
-        {"role": "system", "content": "Be kind."}, {"role": "user", "content": " hi "},
-        {"role": "assistant", "content": "Hello!"}, {"role": "user", "content": "bye"},
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": " hi "},
+        {"role": "assistant", "content": "Hello!"},
+        {"role": "user", "content": "bye"},
     ]
     assert tokenizer.apply_chat_template(messages, tokenize=False) == (
-        "<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\nhi [/INST] Hello! </s><s>[INST] bye [/INST]")
+        "<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\nhi [/INST] Hello! </s><s>[INST] bye [/INST]"
+    )
     with pytest.raises(Exception, match="alternate"):
         tokenizer.apply_chat_template([messages[1], messages[1]], tokenize=False)
 
@@ -132,8 +143,11 @@ def test_chat_template_is_the_corpus_format() -> None:
 def test_bad_options_are_refused(tmp_path: Path) -> None:
     script = str(SCRIPTS / "train_demo_model.py")
     for options in (["--steps", "1"], ["--minutes", "0"], ["--steps", "5", "--minutes", "1"]):
-        done = subprocess.run([sys.executable, script, "--out", str(tmp_path), *options],
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, script, "--out", str(tmp_path), *options],
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 2 and "error" in done.stderr
 
 
@@ -142,8 +156,11 @@ def test_quick_run(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     script = str(SCRIPTS / "train_demo_model.py")
-    done = subprocess.run([sys.executable, script, "--quick", "--out", str(tmp_path / "m")],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script, "--quick", "--out", str(tmp_path / "m")],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     for name in FILES:
         assert (tmp_path / "m" / name).is_file(), name
