@@ -306,8 +306,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog=(
-            "The result depends on the seed and the number of steps, not on the time. About 40 minutes "
-            "on two quiet cores for the full run."
+            "The result depends on the seed and the number of steps, not on the time. About 40 "
+            "minutes on two quiet cores for the full run."
         ),
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished model")

@@ -1,6 +1,6 @@
 """Questions with answers about a small world; plain texts and dialogues both draw on them."""
 # Sentences and words are data here; wrapped or quoted one by one they are harder to read.
-# ruff: noqa: E501, SIM905
+# ruff: noqa: SIM905
 
 from __future__ import annotations
 
