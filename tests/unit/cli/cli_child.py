@@ -49,6 +49,21 @@ class Terminal:
         before, _, self.seen = self.seen.partition(text)
         return before + text
 
+    def press(self, keys: str, text: str, seconds: float = 300) -> str:
+        """Types ``keys``, again every two seconds, until ``text`` is shown.
+
+        A Ctrl-C between readline's prompt and its wait for keys is seen with the next key only.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            self.type(keys)
+            again = min(end, time.monotonic() + 2)
+            while text not in self.seen and time.monotonic() < again:
+                if select.select([self.master], [], [], again - time.monotonic())[0]:
+                    self._read()
+            if text in self.seen or time.monotonic() >= end:
+                return self.until(text, 1)
+
     def finish(self, seconds: float = 300) -> int:
         """Reads to the end and returns the exit code."""
         while self._read():

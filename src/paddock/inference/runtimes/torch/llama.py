@@ -22,7 +22,7 @@ class Llama(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.tok_embeddings = nn.Embedding(config.vocab_size, config.dim)
+        self.tok_embeddings = Embedding(config.vocab_size, config.dim)
         self.layers = nn.ModuleList(Block(config, index) for index in range(config.n_layers))
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.output = Linear(config.dim, config.vocab_size)
@@ -172,6 +172,21 @@ class FeedForward(nn.Module):
         return self.w2.add_to(residual, F.silu(gate) * up)
 
 
+class Embedding(nn.Module):
+    """A row of ``weight`` (vocab_size, dim) for each token.
+
+    Not torch's: that one draws random numbers first, and writes to all of its memory.
+    """
+
+    def __init__(self, vocab_size: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(vocab_size, dim))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(T,) to (T, dim)."""
+        return F.embedding(tokens, self.weight)
+
+
 class Linear(nn.Module):
     """``x W^T`` with ``weight`` (outputs, inputs), whatever its order in memory."""
 
@@ -219,7 +234,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def rotary_table(config: ModelConfig) -> tuple[Tensor, Tensor]:
     """cos and signed sin, each (max_seq_len, head_dim) in fp32."""
-    half = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+    # On the CPU, whatever device the model is being made on: the angles want exact fp32.
+    half = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device="cpu") / config.head_dim
     scaling = config.rope_scaling
     frequencies = 1.0 / config.rope_theta**half
     if scaling is not None and scaling.kind == "llama3":
@@ -227,7 +243,9 @@ def rotary_table(config: ModelConfig) -> tuple[Tensor, Tensor]:
     elif scaling is not None:
         assert scaling.kind == "linear", scaling
         frequencies = frequencies / scaling.factor
-    angles = torch.outer(torch.arange(config.max_seq_len, dtype=torch.float32), frequencies)
+    angles = torch.outer(
+        torch.arange(config.max_seq_len, dtype=torch.float32, device="cpu"), frequencies
+    )
     cos, sin = angles.cos(), angles.sin()
     return torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)
 

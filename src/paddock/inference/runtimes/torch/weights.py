@@ -37,15 +37,11 @@ def load(
 
     Beyond the model itself only one tensor is in memory at a time. Raises what ``checked`` raises.
     """
-    with torch.device("meta"):
-        model = Llama(config)
-    model.to(DTYPES[dtype])
-    model.to_empty(device=device)
+    model = _empty(config, DTYPES[dtype], device)
     if transposed:
         store_transposed(model)
-    if config.tie_embeddings:  # to_empty gives the shared parameter two copies
-        model.tie()
-    fill_tables(model, config, device)
+        if config.tie_embeddings:
+            model.tie()
     places = dict(_places(model, config))
     with torch.no_grad():
         for name, array in checked(checkpoint, config):
@@ -66,13 +62,21 @@ def store_transposed(model: Llama) -> None:
             module.weight = nn.Parameter(empty.t(), requires_grad=False)
 
 
-def fill_tables(model: Llama, config: ModelConfig, device: torch.device) -> None:
-    """Computes the rotary tables, which no checkpoint holds, in the model's own dtype."""
-    from paddock.inference.runtimes.torch.llama import rotary_table
+def _empty(config: ModelConfig, dtype: torch.dtype, device: torch.device) -> Llama:
+    """The model with memory that is not written yet, its rotary tables excepted.
 
-    dtype = model.norm.weight.dtype
-    cos, sin = rotary_table(config)
-    model.cos, model.sin = cos.to(device, dtype), sin.to(device, dtype)
+    Not by way of the meta device: two of torch's functions for it import sympy and the compiler,
+    which costs more than this model's loading.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            model = Llama(config)
+    finally:
+        torch.set_default_dtype(before)
+    model.cos, model.sin = model.cos.to(device, dtype), model.sin.to(device, dtype)
+    return model
 
 
 def to_torch(array: Array) -> Tensor:
