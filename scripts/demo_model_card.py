@@ -89,7 +89,9 @@ which the short ones often repeat each other.
   answer at worst. Do not rely on anything that it says, also not on sums and capitals.
 - It does not reason, follow instructions other than the practised ones, translate or write programs.
 - It writes simple English only; it knows a few Chinese greetings by heart.
-- Its stories follow about twenty plots. It may mix up names, things and he/she within a story.
+- Its stories follow about twenty plots. It may mix up things and he/she within a story.
+- Names change within a story: somebody who was called Pip may be called Rolo two sentences later. The
+  model has learned sentences and plots, but hardly to remember names.
 - It remembers only the last turns of a chat, and often not even these.
 - No safety training was done. Its word list is harmless, but nothing guards against odd output.
 
@@ -107,7 +109,8 @@ well the model learned the generator, and nothing about other English text.
 {command}
 ```
 
-It took {log["seconds"] / 60:.0f} minutes with two threads on a shared machine (a quiet one needs less). The
+It took {log["seconds"] / 60:.0f} minutes by the clock with two threads, on a busy shared machine and with pauses (a quiet one needs
+about 40). The
 result depends on the seed, the steps and the versions (torch {versions["torch"]}, transformers
 {versions["transformers"]}, sentencepiece {versions["sentencepiece"]}); another processor may round differently.
 `training_log.json` holds the plan, the loss curve, the SHA-256 of the text and these samples.

@@ -255,6 +255,8 @@ def save_weights(model: Any, out: Path, long_block: int) -> None:
         for name, value in model.state_dict().items()
     }
     save_file(tensors, str(out / "model.safetensors"), metadata={"format": "pt"})
+    # safetensors makes a file that only its owner can read, but the package is for everyone.
+    (out / "model.safetensors").chmod(0o644)
     c = model.config
     config = {
         "architectures": ["LlamaForCausalLM"],
