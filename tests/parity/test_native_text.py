@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from llamas import SHAPES, greedy, prompts, saved
 
+from llamas import SHAPES, greedy, prompts, saved
 from paddock.inference.checkpoint.open import open_checkpoint
 from paddock.inference.engine.engine import Engine
 from paddock.inference.engine.request import Request
