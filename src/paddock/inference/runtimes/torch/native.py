@@ -106,7 +106,7 @@ class NativeDecoder:
         self._held: list[tuple[int, ...] | None] = [None] * limits.max_batch
 
     def step(self, work: Sequence[Work]) -> Tensor:
-        """fp32 logits (len(work), the model's rows); writes keys and values at each ``start``.
+        """fp32 logits (len(work), the model's vocab_size); writes keys, values at each ``start``.
 
         Each of ``work`` has one token. Raises GenerationError before anything is touched if a
         token, position or page does not exist.
