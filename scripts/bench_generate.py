@@ -56,6 +56,7 @@ def ours(folder: Path, prompt: list[int], n: int, **options: object) -> Callable
 
 def theirs(folder: Path, prompt: list[int], n: int, dtype: str) -> Callable[[], float]:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[dtype]).eval()
+    model.generation_config.max_length = None  # else every call warns that max_new_tokens wins
     ids = torch.tensor([prompt])
 
     def run() -> float:
