@@ -22,6 +22,12 @@ def test_run_without_a_prompt_says_how(terminal: Callable[..., Any]) -> None:
     assert 'there is no prompt (try: paddock run "I love Beijing, because"' in page.seen
 
 
+def no_signal_is_under_way(chat: Any) -> None:
+    """A Ctrl-C typed late has been dealt with once a line that was typed after it is answered."""
+    chat.press("/hlep\n", "did you mean '/help'?")
+    chat.until("> ")
+
+
 def test_chat_survives_ctrl_c(terminal: Callable[..., Any]) -> None:
     chat = terminal(
         "chat", "-n", "100000", "-t", "1.5", "--no-past", "--threads", "1", env={"NO_COLOR": "1"}
@@ -31,12 +37,13 @@ def test_chat_survives_ctrl_c(terminal: Callable[..., Any]) -> None:
     chat.until("did you mean '/help'?")
     chat.until("> ")
     chat.press("\x03", "Ctrl-D or /quit leaves")
-    chat.until("> ")
+    no_signal_is_under_way(chat)
     chat.type("Tell me a story\n")
     chat.until("Tell me a story\n")
     chat.type("\x03")
     shown = chat.until("> ")
     assert "(stopped)" in shown or "ended by" in shown  # the second: the answer was faster
+    no_signal_is_under_way(chat)
     chat.type("\x04")
     assert chat.finish() == 0
     assert "Traceback" not in chat.seen
