@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paddock.inference.engine.request import Event
-    from paddock.inference.llm import LLM, GenerationParams
+    from paddock.inference.llm import LLM, GenerationParams, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Answer:
 
 
 def stream(
-    llm: LLM, prompt: Sequence[int], params: GenerationParams, show: Callable[[Event], None]
+    llm: LLM, prompt: Prompt, params: GenerationParams, show: Callable[[Event], None]
 ) -> Answer:
     """Generates, hands every event to ``show`` at once and returns the whole with its cost."""
     begin = first = last = time.perf_counter()
@@ -68,7 +68,7 @@ def stream(
     return Answer(
         text="".join(texts),
         tokens=tokens,
-        prompt_tokens=len(prompt),
+        prompt_tokens=len(llm.ids(prompt)),
         finish=finish,
         ttft_s=first - begin,
         decode_tokens_per_s=(tokens - 1) / spent if spent > 0 else None,

@@ -90,8 +90,8 @@ def run(
         show = _text
         if not chat and sys.stdout.isatty():
             render.text(question)  # a person reads the sentence whole, a pipe gets what is new
-    ids = llm.ids(_messages(question, system) if chat else question)
-    whole = answer.stream(llm, ids, params, show)
+    asked = _messages(question, system) if chat else question
+    whole = answer.stream(llm, asked, params, show)
     if json or stream_json:
         render.emit({"model": model or "demo", "prompt": question, **whole.to_dict()})
         return

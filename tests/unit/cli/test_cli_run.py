@@ -43,6 +43,13 @@ def test_the_same_from_a_pipe_and_as_json(paddock: Callable[..., Any]) -> None:
     assert answer["ttft_s"] > 0
 
 
+def test_an_answer_to_a_question_is_a_text_of_its_own(paddock: Callable[..., Any]) -> None:
+    rest = paddock("run", "LLaMA is a", "-n", "6", "-q").out
+    answer = paddock("run", "--chat", "hello", "-n", "6", "-q").out
+    assert rest.startswith(" ")  # the space before the next word
+    assert not answer.startswith(" ")
+
+
 def test_a_seed_repeats_a_random_text(paddock: Callable[..., Any]) -> None:
     hot = ("run", "One day", "-n", "12", "-t", "1.5", "--json")
     first = json.loads(paddock(*hot).out)
