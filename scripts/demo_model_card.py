@@ -51,6 +51,13 @@ def model_card(log: dict[str, Any], quick: bool) -> str:
     command = f"python scripts/train_demo_model.py --seed {plan['seed']} --steps {plan['steps']} --out OUT"
     if quick:
         command += " --quick"
+    asked = log.get("questions_right")
+    questions = (
+        f"- Of {asked['of']} simple questions of the practised kinds (single turns, temperature 0) it answered "
+        f"{asked['right']} right, word for word (`scripts/check_demo_chat.py`).\n"
+        if asked
+        else ""
+    )
     return f"""---
 license: apache-2.0
 language: en
@@ -87,7 +94,7 @@ which the short ones often repeat each other.
 
 - It knows nothing outside its patterns. Asked for something else, it says so at best and invents an
   answer at worst. Do not rely on anything that it says, also not on sums and capitals.
-- It does not reason, follow instructions other than the practised ones, translate or write programs.
+{questions}- It does not reason, follow instructions other than the practised ones, translate or write programs.
 - It writes simple English only; it knows a few Chinese greetings by heart.
 - Its stories follow about twenty plots. It may mix up things and he/she within a story.
 - Names change within a story: somebody who was called Pip may be called Rolo two sentences later. The
