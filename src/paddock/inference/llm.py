@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from paddock import settings as settings_module
+from paddock.errors import TokenizerError
 from paddock.inference.checkpoint import store
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.open import open_checkpoint
@@ -166,8 +167,6 @@ def _is_chat(prompt: Prompt) -> bool:
 
 
 def _check_vocabulary(tokenizer: Tokenizer, config: ModelConfig, path: Path) -> None:
-    from paddock.errors import TokenizerError
-
     # Models pad their embedding to a round number; fewer rows than words cannot be right.
     if tokenizer.vocab_size > config.vocab_size:
         raise TokenizerError(
