@@ -38,12 +38,12 @@ class Engine:
             while waiting or running:
                 self._admit(waiting, running)
                 batch = Batch(tuple(item.work() for item in running))
-                tokens = iter(self.runtime.step(batch))
+                choices = iter(self.runtime.step(batch))
                 for item, work in zip(tuple(running), batch.work, strict=True):
                     item.computed = work.start + len(work.tokens)
                     if work.sampling is None:
                         continue
-                    event = item.advance(next(tokens), self.runtime.limits.max_seq_len)
+                    event = item.advance(next(choices).token, self.runtime.limits.max_seq_len)
                     if event.finish:
                         running.remove(item)
                         self._pages.give_back(item.pages)

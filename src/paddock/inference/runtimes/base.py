@@ -1,15 +1,15 @@
 """The seam between deciding what runs next and running it: plain integers in, token ids out.
 
 A batch holds no tensors, so it can be logged, replayed from a test and broadcast to ranks as it
-is. One rule covers prefill, chunked prefill and decode: "these tokens of that request, starting at
-this position".
+is. One rule covers prefill, chunked prefill, decode and speculation: "these tokens of that request,
+starting at this position".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from paddock.errors import UsageError
 
@@ -76,6 +76,15 @@ class Work:
     in the cache. ``pages`` hold positions 0 to ``start + len(tokens) - 1``, ``Limits.page_size``
     each, in order. ``sampling`` is None inside a chunked prompt: nothing is chosen. ``history`` is
     every token so far, given only if ``sampling.penalized``; its first ``n_prompt`` are the prompt.
+
+    The last ``n_draft`` of ``tokens`` are guesses of what comes next (speculation): a token is
+    chosen after each of the last ``1 + n_draft`` positions, as if the guesses before it were right.
+    As the random number depends on the position alone, what is chosen before the first wrong guess
+    is exactly what steps of one token would have chosen.
+
+    ``logprobs`` asks for log probabilities: of the chosen token and of that many likeliest ones.
+    ``allowed`` restricts the choice: bit ``i % 8`` of byte ``i // 8`` says whether id ``i`` may be
+    taken; given only with ``n_draft`` 0.
     """
 
     request: int
@@ -85,6 +94,21 @@ class Work:
     sampling: SamplingParams | None
     history: Sequence[int] = ()
     n_prompt: int = 0
+    n_draft: int = 0
+    logprobs: int | None = None
+    allowed: bytes | None = None
+
+
+class Choice(NamedTuple):
+    """A chosen token; with ``Work.logprobs`` also natural log probabilities.
+
+    Those are of the model's own distribution, before penalties, temperature and truncations (as
+    OpenAI's are). ``top`` holds (id, log probability), likeliest first.
+    """
+
+    token: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +138,11 @@ class Runtime(Protocol):
 
     limits: Limits
 
-    def step(self, batch: Batch) -> list[int]:
-        """Computes the batch, fills the cache, returns a token id per work that samples, in order.
+    def step(self, batch: Batch) -> list[Choice]:
+        """Computes the batch, fills the cache, returns the choices in the order of the works.
 
+        A work that samples has ``1 + n_draft`` of them. Keys and values of wrong guesses stay in
+        the cache until the same positions are written again.
         Raises GenerationError if a work breaks the limits; the cache of other requests is intact.
         """
         ...

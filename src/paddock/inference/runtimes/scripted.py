@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from paddock.errors import GenerationError
-from paddock.inference.runtimes.base import Batch, Limits, Work
+from paddock.inference.runtimes.base import Batch, Choice, Limits, Work
 
 
 class ScriptedRuntime:
@@ -21,7 +21,7 @@ class ScriptedRuntime:
         self.batches: list[Batch] = []
         self._cells: dict[tuple[int, int], tuple[int, int]] = {}
 
-    def step(self, batch: Batch) -> list[int]:
+    def step(self, batch: Batch) -> list[Choice]:
         """See Runtime."""
         if not 0 < len(batch.work) <= self.limits.max_batch:
             raise GenerationError(f"a step with {len(batch.work)} requests")
@@ -33,7 +33,8 @@ class ScriptedRuntime:
                 continue
             if work.sampling.penalized and list(work.history) != text:
                 raise GenerationError(f"request {work.request}: history differs from the cache")
-            answers.append(self.script(text))
+            for end in range(len(text) - work.n_draft, len(text) + 1):
+                answers.append(Choice(self.script(text[:end])))
         return answers
 
     def close(self) -> None:

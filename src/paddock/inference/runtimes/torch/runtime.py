@@ -10,7 +10,7 @@ from torch import Tensor
 
 from paddock.errors import GenerationError
 from paddock.inference.checkpoint.config import ModelConfig
-from paddock.inference.runtimes.base import Batch, Limits, SamplingParams, Work
+from paddock.inference.runtimes.base import Batch, Choice, Limits, SamplingParams, Work
 from paddock.inference.runtimes.torch.cache import KVCache
 from paddock.inference.runtimes.torch.llama import Llama
 from paddock.inference.runtimes.torch.native import NativeDecoder
@@ -42,11 +42,11 @@ class TorchRuntime:
         self._decoder = decoder
 
     @torch.inference_mode()
-    def step(self, batch: Batch) -> list[int]:
+    def step(self, batch: Batch) -> list[Choice]:
         """See Runtime."""
         sampling = [item for item in batch.work if item.sampling is not None]
         logits = self._forward(batch)
-        return sample(logits, sampling) if sampling else []
+        return [Choice(token) for token in sample(logits, sampling)] if sampling else []
 
     @torch.inference_mode()
     def logits(self, batch: Batch) -> Tensor:
