@@ -177,7 +177,7 @@ class PagedCache:
     def get_padded(
         self, layer: int, placed: Placement
     ) -> tuple[Tensor, Tensor, Tensor | None] | None:
-        """See KVCache. Pages are scattered: a copy, which only a recorded step makes of all rows."""
+        """See KVCache. Pages are scattered: a copy, made in recorded steps only."""
         window = placed.window
         if window is None or window.tables is None:
             return None

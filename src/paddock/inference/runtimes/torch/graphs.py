@@ -15,10 +15,8 @@ from torch import Tensor
 
 from paddock.inference.runtimes.base import Limits, Work
 from paddock.inference.runtimes.torch.cache import KVCache, Placement, Window, check_pages
+from paddock.inference.runtimes.torch.devices import Capture
 from paddock.inference.runtimes.torch.llama import Llama
-
-Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
-"""Takes a function that launches work on the device; returns one that replays it."""
 
 SHORTEST = 256
 """Positions that the shortest recording reads; each next one reads twice as many."""

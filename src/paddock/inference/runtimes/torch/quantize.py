@@ -1,8 +1,8 @@
 """Weight-only quantization for accelerators: turns matrices of a plain model into smaller ones.
 
-Each class computes ``x W^T`` from codes and scales. On a GPU the step is compiled (graphs.py), which
-makes the unpacking part of the product; run operation by operation, the matrix is unpacked anew for
-every step, which saves memory and not time. CPUs have runtimes/native instead.
+Each class computes ``x W^T`` from codes and scales. A compiled step (graphs.py) makes the unpacking
+part of the product; run operation by operation, the matrix is unpacked anew for every step, which
+saves memory and not time. CPUs have runtimes/native instead.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class QuantizedLinear(nn.Module):
 
     def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
         """``residual`` (T, outputs) plus the product."""
-        return residual + self(x)
+        return residual + self.forward(x)
 
 
 class Int8Linear(QuantizedLinear):
@@ -99,16 +99,6 @@ def from_packed(parts: Sequence[Packed], device: torch.device) -> QuantizedLinea
     if all(part.bits == 4 for part in parts):
         return Int4Linear(codes.view(torch.uint8), scales)
     return Int8Linear(codes, scales)
-
-
-def to_fp8(model: nn.Module) -> None:
-    """Turns every plain matrix of ``model`` into e4m3, the head included."""
-    from paddock.inference.runtimes.torch.llama import Linear
-
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, Linear):
-                setattr(module, name, Fp8Linear(child.weight))
 
 
 def check_kind(quant: str | None) -> None:
