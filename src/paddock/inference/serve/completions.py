@@ -1,0 +1,203 @@
+"""Answers both kinds of completion: whole or as a stream, several prompts and answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+from starlette.responses import StreamingResponse
+
+from paddock.inference.engine.request import Event
+from paddock.inference.serve.answers import Answer, Shape, usage_of
+from paddock.inference.serve.errors import ApiError, unavailable
+from paddock.inference.serve.schema import CompletionRequest, Generation
+from paddock.inference.serve.state import State
+from paddock.inference.serve.wire import Ask
+
+
+async def complete(
+    state: State, request: Request, asked: Generation, prompts: Sequence[list[int]]
+) -> Response:
+    """The response to a checked request. Raises ApiError (400, 429, 503) before anything is sent."""
+    limits = state.limits()
+    asks = [state.served.ask(asked, prompt, limits) for prompt in prompts]
+    job = _Job(state, asked, asks)
+    if asked.stream:
+        state.enter(job.places)
+        return StreamingResponse(
+            job.stream(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
+        )
+    state.enter(job.places)
+    body = await _unless_gone(request, job.whole())
+    return JSONResponse(body) if body is not None else Response(status_code=499)
+
+
+class _Job:
+    """One HTTP request: its prompts' answers, numbered prompt by prompt."""
+
+    def __init__(self, state: State, asked: Generation, asks: Sequence[Ask]) -> None:
+        self.state, self.asks = state, asks
+        self.n = asked.n
+        self.places = len(asks) * self.n
+        self.shape = Shape(state.served, asked)
+        self.answers = [Answer() for _ in range(self.places)]
+        echo = isinstance(asked, CompletionRequest) and asked.echo
+        decode = state.served.tokenizer.decode
+        self.echoes = [decode(ask.prompt) if echo else "" for ask in asks for _ in range(self.n)]
+        self._begin = time.perf_counter()
+        self._user = asked.user
+
+    async def whole(self) -> dict[str, Any]:
+        """The response's body."""
+        try:
+            async for place, event in self._events():
+                self.answers[place].add(event, keep=self.shape.with_logprobs)
+        finally:
+            self._done()
+        choices = [
+            self.shape.choice(i, answer, echo)
+            for i, (answer, echo) in enumerate(zip(self.answers, self.echoes, strict=True))
+        ]
+        return self.shape.whole(choices, self._usage())
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The response's chunks as server-sent events."""
+        try:
+            for i, echo in enumerate(self.echoes):
+                first = self.shape.first(i, echo)
+                if first:
+                    yield _sent(self.shape.chunk(first))
+            lengths = [len(echo) for echo in self.echoes]
+            async for place, event in self._events():
+                self.answers[place].add(event, keep=False)
+                if event.text or event.finish or self.shape.with_logprobs:
+                    piece = self.shape.piece(place, event, lengths[place])
+                    yield _sent(self.shape.chunk([piece]))
+                lengths[place] += len(event.text)
+            if self.shape.usage_in_chunks:
+                yield _sent(self.shape.chunk([], self._usage()))
+            yield b"data: [DONE]\n\n"
+        except ApiError as error:
+            # The status is out already: the error is the last thing that the stream says.
+            yield _sent(error.body())
+        finally:
+            self._done()
+
+    async def _events(self) -> AsyncIterator[tuple[int, Event]]:
+        """(answer's number, event) of all prompts as they come, within the request's time."""
+        timeout = self.state.config.request_timeout
+        if len(self.asks) == 1:
+            source = self._of(0)
+        else:
+            source = _merged([self._of(i) for i in range(len(self.asks))])
+        deadline = self._begin + timeout
+        try:
+            while True:
+                try:
+                    left = deadline - time.perf_counter()
+                    yield await asyncio.wait_for(anext(source), left)
+                except StopAsyncIteration:
+                    return
+                except asyncio.TimeoutError:
+                    raise unavailable(f"the answer took longer than {timeout:g} s") from None
+        finally:
+            await source.aclose()
+
+    async def _of(self, prompt: int) -> AsyncIterator[tuple[int, Event]]:
+        events = self.state.supervisor.generate(self.asks[prompt])
+        try:
+            async for event in events:
+                yield prompt * self.n + event.index, event
+        finally:
+            await events.aclose()
+
+    def _usage(self) -> dict[str, Any]:
+        return usage_of(self.answers, sum(len(ask.prompt) for ask in self.asks))
+
+    def _done(self) -> None:
+        """Places, metrics and log, however it ended."""
+        self.state.leave(self.places)
+        metrics = self.state.metrics
+        prompt_tokens = sum(len(ask.prompt) for ask in self.asks)
+        metrics.prompt_tokens.labels(metrics.model).inc(prompt_tokens)
+        metrics.prompt_size.observe(prompt_tokens)
+        for answer in self.answers:
+            if answer.first_at is not None:
+                metrics.ttft.observe(answer.first_at - self._begin)
+            if answer.finish is None or answer.usage is None:
+                continue
+            made = answer.usage.new_tokens
+            metrics.new_tokens.labels(metrics.model).inc(made)
+            metrics.answer_size.observe(made)
+            metrics.latency.observe(answer.last_at - self._begin)
+            metrics.success.labels(metrics.model, answer.finish).inc()
+            if made > 1 and answer.first_at is not None:
+                metrics.tpot.observe((answer.last_at - answer.first_at) / (made - 1))
+        if self.state.log.prompts:
+            decode = self.state.served.tokenizer.decode
+            self.state.log.said(
+                user=self._user,
+                prompts=[decode(ask.prompt) for ask in self.asks],
+                answers=[answer.text for answer in self.answers],
+            )
+
+
+async def _merged(sources: list[Any]) -> AsyncIterator[Any]:
+    """Items of several async iterators as they come."""
+    done = object()
+    items: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def drain(source: Any) -> None:
+        try:
+            async for item in source:
+                items.put_nowait(item)
+            items.put_nowait(done)
+        except ApiError as error:
+            items.put_nowait(error)
+        finally:
+            await source.aclose()
+
+    tasks = [asyncio.create_task(drain(source)) for source in sources]
+    try:
+        left = len(tasks)
+        while left:
+            item = await items.get()
+            if isinstance(item, ApiError):
+                raise item
+            if item is done:
+                left -= 1
+                continue
+            yield item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _unless_gone(request: Request, work: Any) -> Any:
+    """The result of ``work``, which is cancelled (None) if the client goes away first."""
+    task = asyncio.ensure_future(work)
+    watch = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        return None
+    finally:
+        for one in (task, watch):
+            one.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _sent(body: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"

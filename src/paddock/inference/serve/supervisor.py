@@ -1,0 +1,208 @@
+"""The server's side of the worker: starts it, hands out its events, starts it again if it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import queue
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+from paddock import errors
+from paddock.errors import PaddockError
+from paddock.inference.engine.request import Event
+from paddock.inference.runtimes.base import Limits
+from paddock.inference.serve import worker
+from paddock.inference.serve.errors import ApiError, unavailable
+from paddock.inference.serve.wire import Ask, decode, encode, event_from_list
+
+RESTARTS, WITHIN = 5, 60.0
+"""A worker that died so often within so many seconds is not started again."""
+
+
+class Supervisor:
+    """One worker process. All methods are called from the server's event loop."""
+
+    def __init__(
+        self,
+        model: str | None,
+        options: dict[str, Any],
+        *,
+        on_stats: Callable[[dict[str, Any]], None] = lambda stats: None,
+        on_death: Callable[[int | None], None] = lambda code: None,
+        target: Callable[..., None] = worker.run,
+    ) -> None:
+        self.limits: Limits | None = None
+        self.failure: PaddockError | None = None
+        self.deaths = 0
+        self._model, self._options, self._target = model, options, target
+        self._on_stats, self._on_death = on_stats, on_death
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Queue[Event | ApiError]] = {}
+        self._died: list[float] = []
+        self._stopping = False
+        self._changed = asyncio.Event()
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._process: Any = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model is loaded and the worker lives."""
+        return self.limits is not None
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that the worker has and that have not ended."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        """Starts the worker; it is ready some time later."""
+        context = get_context("spawn")
+        mine, theirs = context.Pipe()
+        self._outbox = queue.SimpleQueue()
+        self._process = context.Process(
+            target=self._target,
+            args=(theirs, self._model, self._options),
+            name="paddock-worker",
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()
+        loop = asyncio.get_running_loop()
+        for run, arguments in ((_receive, (mine, loop, self._hear)), (_send, (mine, self._outbox))):
+            threading.Thread(target=run, args=arguments, daemon=True).start()
+
+    async def until_ready(self) -> None:
+        """Waits for the first loading to end. Raises what LLM.open raised in the worker."""
+        while not self.ready:
+            if self.failure is not None:
+                raise self.failure
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def generate(self, ask: Ask) -> AsyncIterator[Event]:
+        """The events of one request. Leaving the loop early cancels it.
+
+        Raises ApiError: 503 if there is no worker or it dies, 400 if the engine refuses.
+        """
+        if not self.ready:
+            raise unavailable("the model is not loaded yet", retry_after=5)
+        number = next(self._numbers)
+        events: asyncio.Queue[Event | ApiError] = asyncio.Queue()
+        self._waiting[number] = events
+        self._outbox.put(encode("add", number=number, ask=ask.to_dict()))
+        left = ask.n
+        try:
+            while left:
+                event = await events.get()
+                if isinstance(event, ApiError):
+                    left = 0
+                    raise event
+                left -= event.finish is not None
+                yield event
+        finally:
+            self._waiting.pop(number, None)
+            if left:
+                self._outbox.put(encode("cancel", number=number))
+
+    def kill(self) -> None:
+        """Ends the worker at once."""
+        self._stopping = True
+        if self._process is not None and self._process.is_alive():
+            self._process.kill()
+
+    async def stop(self) -> None:
+        """Asks the worker to end and waits a little for it."""
+        self._stopping = True
+        self._outbox.put(encode("stop", number=-1))
+        for _ in range(100):
+            if self._process is None or not self._process.is_alive():
+                break
+            await asyncio.sleep(0.05)
+        self.kill()
+        self._outbox.put(None)
+
+    def _hear(self, message: bytes | None) -> None:
+        """One message, in the event loop; None means that the worker is gone."""
+        if message is None:
+            self._gone()
+            return
+        value = decode(message)
+        kind = value["kind"]
+        if kind == "step":
+            for row in value["events"]:
+                events = self._waiting.get(row[0])
+                if events is not None:
+                    events.put_nowait(event_from_list(row))
+            if value["stats"] is not None:
+                self._on_stats(value["stats"])
+        elif kind in ("refused", "broken"):
+            events = self._waiting.get(value["number"])
+            if events is not None:
+                error = ApiError(400, value["message"], code="invalid_value")
+                events.put_nowait(error if kind == "refused" else unavailable(value["message"]))
+        elif kind == "ready":
+            self.limits = Limits(**value["limits"])
+            self._changed.set()
+        elif kind == "failed":
+            known = getattr(errors, value["error"], PaddockError)
+            self.failure = _again(known, value["message"], value["hint"])
+            self._changed.set()
+
+    def _gone(self) -> None:
+        was_ready, self.limits = self.ready, None
+        self._outbox.put(None)
+        for events in self._waiting.values():
+            events.put_nowait(unavailable("the worker died while it computed this answer"))
+        self._changed.set()
+        if self._stopping or self.failure is not None:
+            return
+        self._process.join(timeout=5)
+        self.deaths += 1
+        self._on_death(self._process.exitcode)
+        now = time.monotonic()
+        self._died = [at for at in self._died if now - at < WITHIN] + [now]
+        if len(self._died) > RESTARTS or (not was_ready and self.deaths == 1):
+            self.failure = PaddockError(
+                f"the worker died {len(self._died)} times in a row (exit code"
+                f" {self._process.exitcode})",
+                hint="its own messages above say why; memory is a frequent reason",
+            )
+            return
+        self.start()
+
+
+def _again(kind: type[PaddockError], message: str, hint: str | None) -> PaddockError:
+    """An exception of ``kind``, whose constructor may want other things than a message."""
+    error = kind.__new__(kind)
+    PaddockError.__init__(error, message, hint=hint)
+    return error
+
+
+def _receive(
+    pipe: Connection, loop: asyncio.AbstractEventLoop, hear: Callable[[bytes | None], None]
+) -> None:
+    while True:
+        try:
+            message: bytes | None = pipe.recv_bytes()
+        except (EOFError, OSError):
+            message = None
+        try:
+            loop.call_soon_threadsafe(hear, message)
+        except RuntimeError:  # the loop is closed: the server has ended
+            return
+        if message is None:
+            return
+
+
+def _send(pipe: Connection, outbox: queue.SimpleQueue[bytes | None]) -> None:
+    """In a thread: a pipe that is full, because a step takes long, must not stop the loop."""
+    while (message := outbox.get()) is not None:
+        try:
+            pipe.send_bytes(message)
+        except OSError:
+            return
