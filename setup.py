@@ -10,8 +10,8 @@ setup(
         Extension(
             # Loaded with ctypes, not imported; the name puts the library beside native.py.
             "paddock.inference.runtimes.torch._decode",
-            sources=["native/decode.cpp"],
-            depends=["native/kernels.h", "native/pool.h"],
+            sources=["native/decode.cpp", "native/products.cpp"],
+            depends=["native/kernels.h", "native/matrix.h", "native/pool.h"],
             language="c++",
             extra_compile_args=[
                 "-std=c++17",
