@@ -25,7 +25,7 @@ struct Sampling {
     int64_t n_top;             // log probabilities of that many likeliest tokens; -1: none at all
 };
 
-enum Outcome : int32_t { fine = 0, not_finite = 1, none_allowed = 2 };
+enum Outcome : int32_t { fine = 0, not_finite = 1, none_allowed = 2, bad_history = 3 };
 
 // A number in [0, 1) that depends on seed and position alone: SplitMix64's finalizer (Steele, Lea,
 // Flood 2014) over both, as in runtimes/torch/sampler.py.
@@ -55,7 +55,7 @@ class Sampler {
         const float* row = logits;
         if (penalized || s.allowed) {
             std::copy(logits, logits + n_, row_.begin());
-            if (penalized) penalize(s);
+            if (penalized && !penalize(s)) return bad_history;
             if (s.allowed && !restrict_to(s)) return none_allowed;
             row = row_.data();
             largest = *std::max_element(row_.begin(), row_.end());
@@ -72,9 +72,11 @@ class Sampler {
   private:
     // Every product and sum is rounded to fp32 by itself, as torch does: a contraction to one
     // multiply-add would change the last bit, hence volatile.
-    void penalize(const Sampling& s) {
+    // False if a token of the history does not exist.
+    bool penalize(const Sampling& s) {
         seen_.assign(s.history, s.history + s.n_history);
         std::sort(seen_.begin(), seen_.end());
+        if (!seen_.empty() && (seen_.front() < 0 || seen_.back() >= n_)) return false;
         if (s.repetition_penalty != 1) {
             const float penalty = static_cast<float>(s.repetition_penalty);
             int32_t last = -1;
@@ -84,7 +86,7 @@ class Sampler {
                 row_[id] = row_[id] > 0 ? row_[id] / penalty : row_[id] * penalty;
             }
         }
-        if (s.presence_penalty == 0 && s.frequency_penalty == 0) return;
+        if (s.presence_penalty == 0 && s.frequency_penalty == 0) return true;
         const auto answer = std::min(s.n_prompt, s.n_history);
         seen_.assign(s.history + answer, s.history + s.n_history);
         std::sort(seen_.begin(), seen_.end());
@@ -97,6 +99,7 @@ class Sampler {
             volatile float penalty = static_cast<float>(s.presence_penalty) + counted;
             row_[id] -= penalty;
         }
+        return true;
     }
 
     bool restrict_to(const Sampling& s) {
@@ -114,6 +117,8 @@ class Sampler {
     int32_t draw(const Sampling& s, const float* row, float largest, double random) {
         const float temperature = static_cast<float>(s.temperature);
         const float top = largest / temperature;
+        // So small a temperature that the division overflows: the limit is the likeliest.
+        if (!std::isfinite(top)) return static_cast<int32_t>(std::find(row, row + n_, largest) - row);
         const bool by_k = s.top_k > 0 && s.top_k < n_;
         if (by_k) {
             likeliest(row, static_cast<int>(s.top_k));
