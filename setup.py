@@ -1,6 +1,6 @@
-"""Builds the C++ code that makes decoding on CPUs fast; everything else is in pyproject.toml.
+"""Builds the C++ library of the native runtime; everything else is in pyproject.toml.
 
-Optional: where no compiler is found the installation succeeds and PyTorch's operations serve.
+Optional: where no compiler is found the installation succeeds and PyTorch serves if it is there.
 """
 
 from setuptools import Extension, setup
@@ -8,10 +8,19 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            # Loaded with ctypes, not imported; the name puts the library beside native.py.
-            "paddock.inference.runtimes.torch._decode",
-            sources=["native/decode.cpp"],
-            depends=["native/kernels.h", "native/pool.h"],
+            # Loaded with ctypes, not imported; the name puts the library beside library.py.
+            "paddock.inference.runtimes.native._native",
+            sources=["native/paddock.cpp", "native/rows.cpp", "native/products.cpp"],
+            depends=[
+                "native/attention.h",
+                "native/cache.h",
+                "native/forward.h",
+                "native/matrix.h",
+                "native/pool.h",
+                "native/rows.h",
+                "native/sampler.h",
+                "native/vectors.h",
+            ],
             language="c++",
             extra_compile_args=[
                 "-std=c++17",
