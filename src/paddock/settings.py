@@ -228,7 +228,7 @@ def _from_file(path: Path, named: bool) -> dict[str, Any]:
         return {}
     known = {option.key: option for option in OPTIONS}
     values: dict[str, Any] = {}
-    for key, value in _flatten(_read_toml(path)).items():
+    for key, value in _flatten(read_toml(path)).items():
         if key not in known:
             raise UsageError(
                 f"unknown key {key!r} in {path}{nearest(key, known)}",
@@ -239,7 +239,8 @@ def _from_file(path: Path, named: bool) -> dict[str, Any]:
     return values
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's table. Raises UsageError for one that cannot be read."""
     toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
         with path.open("rb") as stream:

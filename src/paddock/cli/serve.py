@@ -1,0 +1,202 @@
+"""``paddock serve``: the OpenAI-compatible server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from paddock.cli import options
+
+SAFETY = "Who may ask"
+LOAD = "Load"
+
+EXAMPLES = """
+paddock serve                              the built-in model on http://127.0.0.1:8000
+paddock serve llama2-7b-chat --quant int4 --port 9000
+paddock key new alice --file keys && paddock serve --host 0.0.0.0 --api-key-file keys
+curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}'
+"""
+
+Port = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Port; 0 takes any free one.  [default: 8000]", show_default=False),
+]
+Host = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Address.  [default: 127.0.0.1]", show_default=False),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What clients call the model.", show_default=False),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Only who has a key of this file may ask.",
+        rich_help_panel=SAFETY,
+        show_default=False,
+    ),
+]
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure", help="Let other machines ask without a key.", rich_help_panel=SAFETY
+    ),
+]
+Origin = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ORIGIN",
+        help="Let pages of this origin ask (CORS); repeatable.",
+        rich_help_panel=SAFETY,
+        show_default=False,
+    ),
+]
+MaxBatch = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Answers made at the same time.  [default: 32]",
+        rich_help_panel=LOAD,
+        show_default=False,
+    ),
+]
+MaxWaiting = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Answers that may wait; more are refused (429).  [default: 256]",
+        rich_help_panel=LOAD,
+        show_default=False,
+    ),
+]
+MaxBody = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BYTES",
+        min=1,
+        help="Largest request.  [default: 4194304]",
+        rich_help_panel=LOAD,
+        show_default=False,
+    ),
+]
+RequestTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        help="Longest time for one request.  [default: 600]",
+        rich_help_panel=LOAD,
+        show_default=False,
+    ),
+]
+DrainTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        help="Longest wait for running answers at the end.  [default: 300]",
+        rich_help_panel=LOAD,
+        show_default=False,
+    ),
+]
+LogFormat = Annotated[
+    str | None,
+    typer.Option(metavar="text|json", help="Form of the log.  [default: text]", show_default=False),
+]
+LogPrompts = Annotated[
+    bool, typer.Option("--log-prompts", help="Write prompts and answers into the log.")
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML with the same names; options go first.",
+        show_default=False,
+    ),
+]
+
+
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A stored model or a path to one.  [default: the built-in model]",
+            autocompletion=options.complete_model,
+            show_default=False,
+        ),
+    ] = None,
+    port: Port = None,
+    host: Host = None,
+    name: Name = None,
+    config: ConfigFile = None,
+    api_key_file: KeyFile = None,
+    insecure: Insecure = False,
+    cors_origin: Origin = None,
+    max_batch: MaxBatch = None,
+    max_waiting: MaxWaiting = None,
+    max_body: MaxBody = None,
+    request_timeout: RequestTimeout = None,
+    drain_timeout: DrainTimeout = None,
+    device: options.DeviceOption = options.Device.auto,
+    runtime: options.RuntimeOption = options.RuntimeName.auto,
+    dtype: options.DtypeOption = options.Dtype.auto,
+    quant: options.QuantOption = None,
+    kv: options.KvOption = options.Kv.auto,
+    threads: options.Threads = None,
+    max_seq_len: options.MaxSeqLen = None,
+    log_format: LogFormat = None,
+    log_prompts: LogPrompts = False,
+    debug: options.Debug = False,
+) -> None:
+    """Serves a model over HTTP, as OpenAI's API, with a page to talk to at /.
+
+    SIGTERM and Ctrl-C let accepted requests end; a second one does not. The log is on standard
+    error.
+    """
+    given: dict[str, Any] = {
+        "model": model,
+        "port": port,
+        "host": host,
+        "name": name,
+        "api_key_file": api_key_file,
+        "insecure": insecure or None,
+        "cors_origins": tuple(cors_origin) if cors_origin else None,
+        "max_batch": max_batch,
+        "max_waiting": max_waiting,
+        "max_body": max_body,
+        "request_timeout": request_timeout,
+        "drain_timeout": drain_timeout,
+        "log_format": log_format,
+        "log_prompts": log_prompts or None,
+    }
+    machine = {
+        "device": device.value,
+        "runtime": runtime.value,
+        "dtype": dtype.value,
+        "quant": quant.value if quant else None,
+        "kv": None if kv is options.Kv.auto else kv.value,
+        "threads": threads,
+        "max_seq_len": max_seq_len,
+    }
+    from paddock.inference.serve.server import serve as run
+
+    run(configured(config, given, machine))
+
+
+def configured(file: Path | None, given: dict[str, Any], machine: dict[str, Any]) -> Any:
+    """The ServeConfig of the options over the file's. Raises UsageError."""
+    from paddock import settings
+    from paddock.inference.serve.config import ServeConfig, from_mapping
+
+    values = from_mapping(settings.read_toml(file), str(file)) if file else {}
+    chosen = {"cache": "paged", "threads": settings.load().threads, **values.pop("options", {})}
+    chosen.update({k: v for k, v in machine.items() if v not in (None, "auto")})
+    values.update({name: value for name, value in given.items() if value is not None})
+    return ServeConfig(**values, options=chosen)
+
