@@ -21,7 +21,9 @@ curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/jso
 
 Port = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Port; 0 takes any free one.  [default: 8000]", show_default=False),
+    typer.Option(
+        metavar="N", help="Port; 0 takes any free one.  [default: 8000]", show_default=False
+    ),
 ]
 Host = Annotated[
     str | None,
@@ -199,4 +201,3 @@ def configured(file: Path | None, given: dict[str, Any], machine: dict[str, Any]
     chosen.update({k: v for k, v in machine.items() if v not in (None, "auto")})
     values.update({name: value for name, value in given.items() if value is not None})
     return ServeConfig(**values, options=chosen)
-

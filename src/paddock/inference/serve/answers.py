@@ -192,7 +192,11 @@ class Shape:
         if self.chat:
             delta = {"role": "assistant", "content": ""}
             return [{"index": index, "delta": delta, "logprobs": None, "finish_reason": None}]
-        return [{"index": index, "text": echo, "logprobs": None, "finish_reason": None}] if echo else []
+        return (
+            [{"index": index, "text": echo, "logprobs": None, "finish_reason": None}]
+            if echo
+            else []
+        )
 
     def piece(self, index: int, event: Event, offset: int) -> dict[str, Any]:
         """One event as a stream's choice."""

@@ -90,7 +90,9 @@ def described(
 ) -> dict[str, Any]:
     """Arguments of a POST route whose body is read by ourselves, for its errors' sake."""
     # Definitions are put inside: the document's common place is filled by FastAPI alone.
-    body = schema.model_json_schema(ref_template=f"#/components/schemas/{schema.__name__}.{{model}}")
+    body = schema.model_json_schema(
+        ref_template=f"#/components/schemas/{schema.__name__}.{{model}}"
+    )
     parts = body.pop("$defs", {})
     REQUESTS.update({f"{schema.__name__}.{name}": part for name, part in parts.items()})
     return {

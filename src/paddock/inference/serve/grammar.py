@@ -60,25 +60,57 @@ class Constrained:
         self._matcher.consume_token(token)
 
 
+_MARK = "\x02"
+"""A character that no vocabulary merges with its neighbours."""
+
+
 class _Wrapped:
-    """A tokenizer as llguidance wants to see it: the bytes of every token."""
+    """A tokenizer as llguidance wants to see it: the bytes of every token, and bytes to tokens."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        spelled = [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
-        self.special_token_ids = [i for i, text in enumerate(spelled) if text is None]
+        self._spelled = [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
+        self._ids = {text: i for i, text in enumerate(self._spelled) if text}
+        self._longest = max(map(len, self._ids), default=1)
+        self.special_token_ids = [i for i, text in enumerate(self._spelled) if text is None]
         self.tokens = [
             text if text is not None else f"<special {i}>".encode()
-            for i, text in enumerate(spelled)
+            for i, text in enumerate(self._spelled)
         ]
         self.bos_token_id = tokenizer.bos_id
         self.eos_token_id = tokenizer.eos_ids[0]
         self.is_tokenizer_wrapper = True
 
     def __call__(self, text: str | bytes) -> list[int]:
-        if isinstance(text, bytes):
-            text = text.decode("utf-8", "replace")
-        return self._tokenizer.encode(text)
+        """Tokens that spell exactly these bytes, with no space put in front."""
+        raw = text.encode() if isinstance(text, str) else text
+        try:
+            # Behind a mark, so that the space which begins a text stands before the mark.
+            ids = self._tokenizer.encode(_MARK + raw.decode())
+        except UnicodeDecodeError:
+            return self._greedy(raw)
+        mark = _MARK.encode()
+        for i, token in enumerate(ids):
+            if (self._spelled[token] or b"").endswith(mark):
+                ids = ids[i + 1 :]
+                break
+        same = b"".join(self._spelled[token] or b"" for token in ids) == raw
+        return ids if same else self._greedy(raw)
+
+    def _greedy(self, raw: bytes) -> list[int]:
+        """The longest token first; half characters are spelled byte by byte where they must."""
+        ids = []
+        at = 0
+        while at < len(raw):
+            for size in range(min(self._longest, len(raw) - at), 0, -1):
+                found = self._ids.get(raw[at : at + size])
+                if found is not None:
+                    ids.append(found)
+                    at += size
+                    break
+            else:
+                at += 1  # a byte that the vocabulary cannot spell
+        return ids
 
 
 def _library() -> Any:

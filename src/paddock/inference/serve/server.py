@@ -90,7 +90,9 @@ class _Server(uvicorn.Server):
         except PaddockError:
             self.should_exit = True  # serve() raises it
             return
-        state.log.event("ready", model=state.served.name, seconds=round(state.log.uptime() - began, 2))
+        state.log.event(
+            "ready", model=state.served.name, seconds=round(state.log.uptime() - began, 2)
+        )
         while state.supervisor.failure is None:
             await asyncio.sleep(1)
         self.should_exit = True
