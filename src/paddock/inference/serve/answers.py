@@ -41,15 +41,10 @@ class Served:
 
     def prompts(self, request: CompletionRequest, limits: Limits) -> list[list[int]]:
         """Token ids of each prompt. Raises ApiError (400)."""
-        given = request.prompt
+        given: Any = request.prompt
         if isinstance(given, str) or isinstance(given[0], int):
-            given = [given]  # type: ignore[assignment,list-item]
-        prompts = []
-        for prompt in given:
-            if isinstance(prompt, str):
-                prompts.append(self._encode(prompt))
-            else:
-                prompts.append(list(prompt))  # type: ignore[call-overload]
+            given = [given]
+        prompts = [self._encode(one) if isinstance(one, str) else list(one) for one in given]
         for ids in prompts:
             self._check(ids, limits, "prompt")
         return prompts

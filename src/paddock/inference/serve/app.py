@@ -65,6 +65,8 @@ def build(state: State) -> FastAPI:
             allow_headers=["Authorization", "Content-Type"],
         )
     app.add_middleware(Watch, state=state)
+    document = app.openapi()
+    document.setdefault("components", {}).setdefault("schemas", {}).update(documents.REQUESTS)
     return app
 
 

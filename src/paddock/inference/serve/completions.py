@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import Request
@@ -23,7 +23,7 @@ from paddock.inference.serve.wire import Ask
 async def complete(
     state: State, request: Request, asked: Generation, prompts: Sequence[list[int]]
 ) -> Response:
-    """The response to a checked request. Raises ApiError (400, 429, 503) before anything is sent."""
+    """The response to a checked request. What is raised (400, 429, 503) is so before any byte."""
     limits = state.limits()
     asks = [state.served.ask(asked, prompt, limits) for prompt in prompts]
     job = _Job(state, asked, asks)
@@ -88,7 +88,7 @@ class _Job:
         finally:
             self._done()
 
-    async def _events(self) -> AsyncIterator[tuple[int, Event]]:
+    async def _events(self) -> AsyncGenerator[tuple[int, Event], None]:
         """(answer's number, event) of all prompts as they come, within the request's time."""
         timeout = self.state.config.request_timeout
         if len(self.asks) == 1:
@@ -108,7 +108,7 @@ class _Job:
         finally:
             await source.aclose()
 
-    async def _of(self, prompt: int) -> AsyncIterator[tuple[int, Event]]:
+    async def _of(self, prompt: int) -> AsyncGenerator[tuple[int, Event], None]:
         events = self.state.supervisor.generate(self.asks[prompt])
         try:
             async for event in events:
@@ -147,7 +147,7 @@ class _Job:
             )
 
 
-async def _merged(sources: list[Any]) -> AsyncIterator[Any]:
+async def _merged(sources: list[Any]) -> AsyncGenerator[Any, None]:
     """Items of several async iterators as they come."""
     done = object()
     items: asyncio.Queue[Any] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""Everything that decides how a server behaves, from options or a TOML file, checked in one place."""
+"""All that decides how a server behaves, from options or a TOML file, checked in one place."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def from_mapping(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     return result
 
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
+_TYPES: dict[str, Any] = {
     "model": str, "name": str, "host": str, "api_key_file": str, "log_format": str,
     "port": int, "max_batch": int, "max_waiting": int, "max_body": int,
     "insecure": bool, "log_prompts": bool,
@@ -93,7 +93,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def _typed(name: str, value: Any, where: str) -> Any:
-    wanted = _TYPES[name]
+    wanted: Any = _TYPES[name]
     wrong_bool = isinstance(value, bool) and wanted is not bool
     if wrong_bool or not isinstance(value, wanted):
         raise UsageError(f"{where}: {name} is {value!r}, which has the wrong type")

@@ -1,4 +1,4 @@
-"""What happens to every request before and after its route: size, time, status, a line in the log."""
+"""Around every request: how large and slow it may be, its status counted, a line in the log."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class BodyLimit:
         self._app, self._config = app, config
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -77,6 +78,7 @@ class Watch:
         self._app, self._state = app, state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

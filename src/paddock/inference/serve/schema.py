@@ -31,7 +31,7 @@ IGNORABLE: dict[str, tuple[Any, ...]] = {
     "use_beam_search": (False,),
     "length_penalty": (1,),
 }
-"""Fields of OpenAI's and vLLM's APIs that are not honoured, with the values that ask for nothing."""
+"""Fields of OpenAI's and vLLM's APIs that are not honoured: the values that ask for nothing."""
 
 Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 Short = Annotated[str, StringConstraints(max_length=512)]
@@ -158,9 +158,9 @@ class DetokenizeRequest(_Strict):
 
 
 def without_ignorable(body: dict[str, Any]) -> dict[str, Any]:
-    """``body`` less the fields that ask for nothing; ApiError (400) names one that would not be done.
+    """``body`` less the fields that ask for nothing; left in are those of a schema and of nobody.
 
-    Left in are the fields that a schema knows and those that nobody does.
+    Raises ApiError (400) for one that asks for what would not be done.
     """
     kept = {}
     for name, value in body.items():

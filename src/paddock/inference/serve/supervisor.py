@@ -7,7 +7,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -84,7 +84,7 @@ class Supervisor:
             self._changed.clear()
             await self._changed.wait()
 
-    async def generate(self, ask: Ask) -> AsyncIterator[Event]:
+    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """The events of one request. Leaving the loop early cancels it.
 
         Raises ApiError: 503 if there is no worker or it dies, 400 if the engine refuses.
