@@ -46,6 +46,7 @@ def chat(
     dtype: options.DtypeOption = options.Dtype.auto,
     threads: options.Threads = None,
     max_seq_len: options.MaxSeqLen = None,
+    speculate: options.Speculate = None,
     no_past: options.NoPast = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -70,7 +71,7 @@ def chat(
         stop=stop,
         no_past=no_past,
     )
-    llm = options.open_model(model, device, dtype, threads, max_seq_len)
+    llm = options.open_model(model, device, dtype, threads, max_seq_len, speculate)
     talk = Conversation(llm, params, system, quiet=quiet, json=json)
     if sys.stdin.isatty():
         render.line(f"{model or 'the built-in model'}; /help for help, Ctrl-D to leave")

@@ -130,6 +130,16 @@ NoPast = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+Speculate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="lookup|MODEL",
+        help="Guess several tokens at once, from the text itself or by a smaller model of the same"
+        " vocabulary: the same answer, often sooner.",
+        rich_help_panel=MACHINE,
+        show_default=False,
+    ),
+]
 DeviceOption = Annotated[
     Device,
     typer.Option(
@@ -225,6 +235,7 @@ def open_model(
     dtype: Dtype,
     threads: int | None,
     max_seq_len: int | None,
+    speculate: str | None = None,
 ) -> LLM:
     """The model that the options name, opened while a terminal shows that something happens."""
     from paddock import settings
@@ -242,4 +253,5 @@ def open_model(
             max_seq_len=max_seq_len,
             max_batch=1,
             threads=threads or configured.threads,
+            speculate=speculate,
         )

@@ -51,6 +51,7 @@ def run(
     dtype: options.DtypeOption = options.Dtype.auto,
     threads: options.Threads = None,
     max_seq_len: options.MaxSeqLen = None,
+    speculate: options.Speculate = None,
     no_past: options.NoPast = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -81,7 +82,7 @@ def run(
     )
     if system is not None and not chat:
         raise UsageError("--system needs --chat", hint="raw text has no system message")
-    llm = options.open_model(model, device, dtype, threads, max_seq_len)
+    llm = options.open_model(model, device, dtype, threads, max_seq_len, speculate)
     if json:
         show = _nothing
     elif stream_json:

@@ -179,7 +179,7 @@ def _place(work: Sequence[Work], cache: KVCache, device: torch.device, padded: b
             page, offset = divmod(position, cache.page_size)
             slots.append(item.pages[page] * cache.page_size + offset)
         if item.sampling is not None:
-            sampled.append(len(positions) - 1)
+            sampled.extend(range(len(positions) - 1 - item.n_draft, len(positions)))
     all_single = all(row.n == 1 for row in rows)
     mask = None
     if padded and all_single and len({row.start for row in rows}) > 1:
