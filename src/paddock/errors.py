@@ -15,7 +15,8 @@ PaddockError                 says what, with which value, and (hint) what to do
 │   └── IntegrityError       size or SHA-256 differ from what was promised
 ├── DeviceError              a device that is absent, or asked for what it cannot do
 └── GenerationError          a request that cannot be served
-    └── PromptTooLong        more tokens than the model or the cache holds
+    ├── PromptTooLong        more tokens than the model or the cache holds
+    └── QueueFull            too many requests are waiting already
 """
 
 from __future__ import annotations
@@ -103,6 +104,10 @@ class GenerationError(PaddockError):
 
 class PromptTooLong(GenerationError):
     """More tokens than the model or the cache holds."""
+
+
+class QueueFull(GenerationError):
+    """Too many requests are waiting already; the same request may succeed later."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -17,7 +17,8 @@ class Answer:
     """A finished answer. ``finish`` is ``stop`` or ``length``; times in seconds.
 
     ``ttft_s`` is the time to the first token, prompt included, loading excluded.
-    ``decode_tokens_per_s`` counts the tokens after the first; None where there is only one.
+    ``decode_tokens_per_s`` counts the tokens after the first; None where there is only one. Of
+    ``drafted`` guesses ``accepted`` were right; ``acceptance_rate`` is None where none was made.
     """
 
     text: str
@@ -28,6 +29,9 @@ class Answer:
     decode_tokens_per_s: float | None
     total_s: float
     seed: int | None
+    drafted: int = 0
+    accepted: int = 0
+    acceptance_rate: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain JSON values, times rounded to microseconds."""
@@ -46,6 +50,7 @@ class Answer:
             f"{speed:.1f} tokens/s" if speed else "",
             "ended by itself" if self.finish == "stop" else "ended by length",
             f"seed {self.seed}" if self.seed is not None else "",
+            f"{self.accepted} of {self.drafted} guesses right" if self.drafted else "",
         ]
         return f"[{', '.join(part for part in parts if part)}]"
 
@@ -56,13 +61,14 @@ def stream(
     """Generates, hands every event to ``show`` at once and returns the whole with its cost."""
     begin = first = last = time.perf_counter()
     texts: list[str] = []
-    tokens, finish = 0, "length"
+    tokens, finish, usage = 0, "length", None
     for event in llm.stream(prompt, params):
         last = time.perf_counter()
         first = last if tokens == 0 else first
         tokens += 1
         texts.append(event.text)
         finish = event.finish or finish
+        usage = event.usage or usage
         show(event)
     spent = last - first
     return Answer(
@@ -74,4 +80,7 @@ def stream(
         decode_tokens_per_s=(tokens - 1) / spent if spent > 0 else None,
         total_s=last - begin,
         seed=None if params.sampling.greedy else params.sampling.seed,
+        drafted=usage.drafted if usage else 0,
+        accepted=usage.accepted if usage else 0,
+        acceptance_rate=usage.acceptance_rate if usage else None,
     )

@@ -49,6 +49,7 @@ def chat(
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
     max_seq_len: options.MaxSeqLen = None,
+    speculate: options.Speculate = None,
     no_past: options.NoPast = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -73,7 +74,17 @@ def chat(
         stop=stop,
         no_past=no_past,
     )
-    llm = options.open_model(model, device, dtype, threads, max_seq_len, runtime, quant, kv)
+    llm = options.open_model(
+        model,
+        device=device,
+        runtime=runtime,
+        dtype=dtype,
+        quant=quant,
+        kv=kv,
+        threads=threads,
+        max_seq_len=max_seq_len,
+        speculate=speculate,
+    )
     talk = Conversation(llm, params, system, quiet=quiet, json=json)
     if sys.stdin.isatty():
         render.line(f"{model or 'the built-in model'}; /help for help, Ctrl-D to leave")

@@ -155,6 +155,16 @@ NoPast = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+Speculate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="lookup|MODEL",
+        help="Guess several tokens at once, from the text itself or by a smaller model of the same"
+        " vocabulary: the same answer, often sooner.",
+        rich_help_panel=MACHINE,
+        show_default=False,
+    ),
+]
 DeviceOption = Annotated[
     Device,
     typer.Option(
@@ -274,13 +284,15 @@ def new_seed() -> int:
 
 def open_model(
     model: str | None,
-    device: Device,
-    dtype: Dtype,
-    threads: int | None,
-    max_seq_len: int | None,
+    *,
+    device: Device = Device.auto,
     runtime: RuntimeName = RuntimeName.auto,
+    dtype: Dtype = Dtype.auto,
     quant: Quant | None = None,
     kv: Kv = Kv.auto,
+    threads: int | None = None,
+    max_seq_len: int | None = None,
+    speculate: str | None = None,
 ) -> LLM:
     """The model that the options name, opened while a terminal shows that something happens."""
     import warnings
@@ -306,6 +318,7 @@ def open_model(
             max_seq_len=max_seq_len,
             max_batch=1,
             threads=threads or configured.threads,
+            speculate=speculate,
         )
     for warning in said:
         if warning.category is UserWarning:

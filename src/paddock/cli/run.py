@@ -54,6 +54,7 @@ def run(
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
     max_seq_len: options.MaxSeqLen = None,
+    speculate: options.Speculate = None,
     no_past: options.NoPast = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -84,7 +85,17 @@ def run(
     )
     if system is not None and not chat:
         raise UsageError("--system needs --chat", hint="raw text has no system message")
-    llm = options.open_model(model, device, dtype, threads, max_seq_len, runtime, quant, kv)
+    llm = options.open_model(
+        model,
+        device=device,
+        runtime=runtime,
+        dtype=dtype,
+        quant=quant,
+        kv=kv,
+        threads=threads,
+        max_seq_len=max_seq_len,
+        speculate=speculate,
+    )
     if json:
         show = _nothing
     elif stream_json:

@@ -18,7 +18,8 @@ from transformers.generation.logits_process import (
 
 from paddock.errors import GenerationError, UsageError
 from paddock.inference.runtimes.base import SamplingParams, Work
-from paddock.inference.runtimes.torch.sampler import draw, penalize, sample, uniform
+from paddock.inference.runtimes.torch.sampler import draw, penalize, uniform
+from paddock.inference.runtimes.torch.sampler import sample as choose
 
 VOCAB = 60
 CASES = [
@@ -69,6 +70,10 @@ def test_presence_and_frequency_count_the_answer_only() -> None:
     assert out[7] == -1.0
     assert out[8] == -0.75
     assert out.count_nonzero() == 2
+
+
+def sample(logits: torch.Tensor, works: list[Work]) -> list[int]:
+    return [choice.token for choice in choose(logits, works)]
 
 
 def work(params: SamplingParams, start: int = 0, history: tuple[int, ...] = ()) -> Work:
@@ -128,3 +133,69 @@ def test_logits_that_are_no_numbers_are_an_error(bad: float) -> None:
 def test_parameters_out_of_range_name_themselves(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         SamplingParams(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("params", [*CASES, SamplingParams(), SamplingParams(seed=3)], ids=str)
+def test_only_allowed_tokens_are_chosen_in_the_proportions_that_they_have(
+    params: SamplingParams,
+) -> None:
+    logits = torch.randn(1, VOCAB, generator=torch.Generator().manual_seed(5)) * 2
+    permitted = [0, 3, 7, 8, 21, VOCAB - 1]
+    bits = bytearray(-(-VOCAB // 8))
+    for token in permitted:
+        bits[token // 8] |= 1 << token % 8
+    masked = torch.full((VOCAB,), -math.inf)
+    masked[permitted] = logits[0, permitted]
+    for position in range(50):
+        item = Work(0, [1], position, (0,), params, allowed=bytes(bits))
+        plain = Work(0, [1], position, (0,), params)
+        (token,) = sample(logits, [item])
+        assert token in permitted
+        if params.greedy:
+            assert token == int(masked.argmax())
+        else:
+            drawn = draw(masked / params.temperature, params, uniform(params.seed, position + 1))
+            assert token == drawn
+        assert sample(logits.repeat(2, 1), [plain, item]) == [*sample(logits, [plain]), token]
+
+
+def test_a_mask_without_a_bit_is_an_error() -> None:
+    item = Work(0, [1], 0, (0,), SamplingParams(), allowed=bytes(-(-VOCAB // 8)))
+    with pytest.raises(GenerationError, match="no token is allowed"):
+        choose(torch.zeros(1, VOCAB), [item])
+
+
+def test_the_largest_random_number_does_not_choose_what_has_no_probability() -> None:
+    row = torch.full((VOCAB,), -math.inf)
+    row[:3] = torch.tensor([0.3, 0.1, 0.2])
+    for random in (1 - 2**-53, 1.0):
+        assert draw(row, SamplingParams(temperature=1.0), random) == 2
+
+
+@pytest.mark.parametrize("params", [SamplingParams(), SamplingParams(temperature=0.7, top_k=3)])
+def test_log_probabilities_are_those_of_the_model_itself(params: SamplingParams) -> None:
+    logits = torch.randn(2, VOCAB, generator=torch.Generator().manual_seed(5))
+    expected = torch.log_softmax(logits.double(), -1)
+    item = Work(0, [1, 2], 0, (0,), params, n_draft=1, logprobs=4)
+    for row, choice in enumerate(choose(logits, [item])):
+        assert choice.logprob == pytest.approx(float(expected[row, choice.token]), abs=1e-5)
+        best = expected[row].topk(4)
+        assert [token for token, _ in choice.top] == best.indices.tolist()
+        assert [x for _, x in choice.top] == pytest.approx(best.values.tolist(), abs=1e-5)
+    (choice,) = choose(logits[:1], [Work(0, [1], 0, (0,), params, logprobs=0)])
+    assert choice.top == ()
+    (choice,) = choose(logits[:1], [Work(0, [1], 0, (0,), params, logprobs=999)])
+    assert len(choice.top) == VOCAB
+
+
+def test_each_guess_has_the_history_and_the_random_number_of_its_position() -> None:
+    logits = torch.randn(4, VOCAB, generator=torch.Generator().manual_seed(6))
+    params = SamplingParams(
+        temperature=1.0, repetition_penalty=1.5, frequency_penalty=1.0, presence_penalty=0.5, seed=9
+    )
+    text = [5, 6, 7, 8, 9, 10, 11]
+    item = Work(0, text[2:], 2, (0,), params, text, 4, n_draft=3)
+    together = sample(logits, [item])
+    for i, end in enumerate(range(4, 8)):
+        alone = Work(0, [text[end - 1]], end - 1, (0,), params, text[:end], 4)
+        assert sample(logits[i : i + 1], [alone]) == together[i : i + 1]

@@ -48,6 +48,16 @@ def pages(runtime: TorchRuntime, which: int) -> tuple[int, ...]:
         (Work(5, [], 0, (0,), GREEDY), "no tokens"),
         (Work(5, [1], 0, (), GREEDY), "0 pages"),
         (Work(5, [1], 0, (99,), GREEDY), "page 99"),
+        (Work(5, [1, 2], 0, (0,), GREEDY, n_draft=2), "2 guesses in 2 tokens"),
+        (Work(5, [1, 2], 0, (0,), GREEDY, n_draft=-1), "-1 guesses"),
+        (Work(5, [1, 2], 0, (0,), None, n_draft=1), "1 guesses"),
+        (Work(5, [1], 0, (0,), GREEDY, logprobs=-1), "-1 log prob"),
+        (Work(5, [1], 0, (0,), GREEDY, allowed=b"1"), "mask of 1 bytes"),
+        (Work(5, [1, 2], 0, (0,), GREEDY, n_draft=1, allowed=b"12345678"), "and 1 guesses"),
+        (
+            Work(5, [1, 2], 0, (0,), SamplingParams(presence_penalty=1), [1], n_draft=1),
+            "history has 1",
+        ),
     ],
 )
 def test_bad_work_is_refused_and_named(runtime: TorchRuntime, work: Work, says: str) -> None:
@@ -93,6 +103,53 @@ def test_decoding_rows_in_any_order_of_pages(runtime: TorchRuntime) -> None:
         batch = Batch(tuple(Work(i, [11], len(texts[i]), pages(runtime, i), GREEDY) for i in order))
         expected = torch.cat([alone[i] for i in order])
         assert torch.allclose(runtime.logits(batch), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        GREEDY,
+        SamplingParams(temperature=1.0, seed=3),
+        SamplingParams(temperature=0.8, top_p=0.9, repetition_penalty=1.3, seed=4),
+    ],
+    ids=str,
+)
+def test_guesses_get_the_choices_of_steps_of_one_token(
+    runtime: TorchRuntime, params: SamplingParams
+) -> None:
+    texts = [[1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11], [12, 13]]
+    drafts = [3, 2, 0]
+
+    def work(i: int, start: int, end: int, n_draft: int) -> Work:
+        history = texts[i][:end] if params.penalized else ()
+        return Work(
+            i, texts[i][start:end], start, pages(runtime, i), params, history, 1, n_draft, 2
+        )
+
+    single = [
+        runtime.step(Batch((work(i, 0 if n == 0 else end - 1, end, 0),)))[0]
+        for i, text in enumerate(texts)
+        for n, end in enumerate(range(len(text) - drafts[i], len(text) + 1))
+    ]
+    at_once = [work(i, 0, len(text), drafts[i]) for i, text in enumerate(texts)]
+    later = []
+    for i, text in enumerate(texts):  # only the guesses and the token before them
+        first = len(text) - drafts[i] - 1
+        runtime.step(Batch((Work(i, text[:first], 0, pages(runtime, i), None),)))
+        later.append(work(i, first, len(text), drafts[i]))
+    for batch in (later, at_once, later):
+        choices = runtime.step(Batch(tuple(batch)))
+        assert [choice.token for choice in choices] == [choice.token for choice in single]
+        for ours, theirs in zip(choices, single, strict=True):
+            assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-4)
+
+
+def test_what_is_left_of_wrong_guesses_does_no_harm(runtime: TorchRuntime) -> None:
+    text = [1, 2, 3, 4]
+    right = runtime.logits(Batch((Work(0, [*text, 5], 0, pages(runtime, 0), GREEDY),)))
+    runtime.step(Batch((Work(0, [*text, 60, 61, 62], 0, pages(runtime, 0), GREEDY, n_draft=3),)))
+    after = runtime.logits(Batch((Work(0, [5], 4, pages(runtime, 0), GREEDY),)))
+    assert torch.allclose(after, right, atol=1e-5)
 
 
 def test_a_chunk_that_samples_nothing_returns_nothing(runtime: TorchRuntime) -> None:

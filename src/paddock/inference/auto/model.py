@@ -206,11 +206,12 @@ def _streamed(
             tokens.clear()
 
     for event in engine.stream(requests):
-        if event.index <= last:  # a step's events come in the order of the requests
+        if event.request <= last:  # a step's events come in the order of the requests
             hand_out()
-        last = event.index
-        step[event.index].append(event.token)
-        answers[event.index].append(event.token)
+        last = event.request
+        assert event.token is not None  # nobody cancels, nothing is constrained
+        step[event.request].append(event.token)
+        answers[event.request].append(event.token)
     hand_out()
     return answers
 

@@ -1,130 +1,360 @@
-"""Runs requests together: admits what fits, asks the runtime for one step after the other."""
+"""Runs requests together: asks the runtime for one step after the other and says what came."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 
-from paddock.errors import PromptTooLong, UsageError
-from paddock.inference.engine.pages import PageAllocator
+from paddock.errors import GenerationError, PromptTooLong, QueueFull, UsageError
+from paddock.inference.engine.budget import PrefillBudget
+from paddock.inference.engine.generation import Generation
+from paddock.inference.engine.options import EngineOptions
 from paddock.inference.engine.request import Event, Finish, Request
-from paddock.inference.engine.text import TextStream
-from paddock.inference.runtimes.base import Batch, Runtime, Work
+from paddock.inference.engine.scheduler import Scheduler
+from paddock.inference.engine.speculate.base import Drafter, Wanted
+from paddock.inference.engine.stats import Counters, EngineStats
+from paddock.inference.runtimes.base import Batch, Choice, Runtime, Work
 from paddock.inference.tokenizer.base import Tokenizer
 
-PREFILL_CHUNK = 512
-"""Prompt tokens of one request in one step: bounds the memory of a step's activations."""
+Share = tuple[Generation, Work]
 
 
 class Engine:
-    """Continuous batching over one runtime. With a tokenizer its events carry text."""
+    """Continuous batching over one runtime. With a tokenizer its events carry text.
 
-    def __init__(self, runtime: Runtime, tokenizer: Tokenizer | None = None) -> None:
+    ``add``, ``cancel``, ``idle`` and ``stats`` may be called from any thread at any time, also
+    while a step runs. ``step``, ``stream`` and ``run`` belong to one thread at a time. Streams may
+    be interleaved with each other and with ``step``: each gets its own requests' events.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        tokenizer: Tokenizer | None = None,
+        options: EngineOptions | None = None,
+        drafter: Drafter | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """``drafter`` makes guesses, if there is one; ``clock`` gives seconds, for the budget."""
         self.runtime = runtime
         self.tokenizer = tokenizer
-        self._pages = PageAllocator(runtime.limits.n_pages)
+        self.options = options or EngineOptions()
+        self.drafter = drafter
+        limits = runtime.limits
+        # One request alone must fit: a context larger than all pages cannot be filled.
+        self._room = min(limits.max_seq_len, limits.n_pages * limits.page_size)
+        self._scheduler = Scheduler(limits, reuse=self.options.reuse_prefixes)
+        self._budget = PrefillBudget(self.options.prefill_tokens, self.options.stall_s)
+        self._clock = clock
+        self._events: list[Event] = []
+        self._live: dict[int, list[Generation]] = {}
+        self._next = 0
+        self._counters = Counters()
+        self._lock = threading.Lock()
+        self._stepping = False
+        self._over: list[Generation] = []  # ends when the step does
+
+    def add(self, request: Request) -> int:
+        """Lets a request wait for its turn; the number under which ``step`` reports on it.
+
+        Raises PromptTooLong, GenerationError (a token id that the model does not have), UsageError
+        (stop strings without a tokenizer) and QueueFull.
+        """
+        self._check(request)
+        most = self.options.max_waiting
+        with self._lock:
+            if most is not None:
+                scheduler = self._scheduler
+                places = self.runtime.limits.max_batch - len(scheduler.running)
+                waiting = len(scheduler.waiting)
+                if waiting + request.n > most + max(0, places):
+                    self._counters.refused += 1
+                    raise QueueFull(
+                        f"{waiting} answers are waiting already, the limit is {most}",
+                        hint="try again later",
+                    )
+            return self._enqueue(request, self._events, None)
+
+    def cancel(self, number: int) -> bool:
+        """Ends all answers of a request; False if there are none any more.
+
+        Their pages come back at once or, while a step runs, when it ends. Each answer's last event
+        has ``finish`` "cancelled".
+        """
+        with self._lock:
+            live = tuple(self._live.get(number, ()))
+            for one in live:
+                if self._stepping:
+                    one.over = "cancelled"
+                    self._over.append(one)
+                else:
+                    self._end(one, "cancelled")
+            return bool(live)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do and ``step`` has nothing to report."""
+        return not self._live and not self._events
+
+    def step(self) -> list[Event]:
+        """Runs one step of whatever there is; the events of requests that were ``add``ed.
+
+        Each answer's events come in order. What the runtime raises is passed on: the answers are
+        then where they were before the step, and may be cancelled or stepped again.
+        """
+        self._advance()
+        return _drain(self._events)
 
     def stream(self, requests: Sequence[Request]) -> Iterator[Event]:
-        """Events of all requests as they come, each request's in order.
+        """Events of all requests as they come; an event's ``request`` is the place in the list.
 
-        Everything is checked before the first step (PromptTooLong, UsageError). Closing the
-        iterator early gives the pages back.
+        Everything is checked before the first step (as by ``add``, but there is no limit on how
+        many wait). Closing the iterator early cancels what is left.
         """
         for request in requests:
             self._check(request)
-        waiting = deque(_Running(i, request, self.tokenizer) for i, request in enumerate(requests))
-        running: list[_Running] = []
+        events: list[Event] = []
+        with self._lock:
+            numbers = [self._enqueue(each, events, i) for i, each in enumerate(requests)]
+        left = sum(request.n for request in requests)
         try:
-            while waiting or running:
-                self._admit(waiting, running)
-                batch = Batch(tuple(item.work() for item in running))
-                choices = iter(self.runtime.step(batch))
-                for item, work in zip(tuple(running), batch.work, strict=True):
-                    item.computed = work.start + len(work.tokens)
-                    if work.sampling is None:
-                        continue
-                    event = item.advance(next(choices).token, self.runtime.limits.max_seq_len)
+            while left:
+                self._advance()
+                for event in _drain(events):
                     if event.finish:
-                        running.remove(item)
-                        self._pages.give_back(item.pages)
+                        left -= 1
                     yield event
         finally:
-            for item in running:
-                self._pages.give_back(item.pages)
+            if left:
+                for number in numbers:
+                    self.cancel(number)
 
     def run(self, requests: Sequence[Request]) -> list[list[int]]:
-        """The new tokens of each request; a stop token that ended it is the last."""
-        answers: list[list[int]] = [[] for _ in requests]
+        """The new tokens of each answer, request by request; a stop token that ended it is last."""
+        first = [0]
+        for request in requests:
+            first.append(first[-1] + request.n)
+        answers: list[list[int]] = [[] for _ in range(first[-1])]
         for event in self.stream(requests):
-            answers[event.index].append(event.token)
+            if event.token is not None:
+                answers[first[event.request] + event.index].append(event.token)
         return answers
 
+    def stats(self) -> EngineStats:
+        """What was done until now and what is there to do."""
+        with self._lock:
+            scheduler = self._scheduler
+            return self._counters.snapshot(
+                len(scheduler.waiting),
+                len(scheduler.running),
+                scheduler.pages,
+                scheduler.preemptions,
+            )
+
+    def close(self) -> None:
+        """Cancels what is left and frees the runtime and the drafter."""
+        for number in list(self._live):
+            self.cancel(number)
+        if self.drafter is not None:
+            self.drafter.close()
+        self.runtime.close()
+
     def _check(self, request: Request) -> None:
-        room = self.runtime.limits.max_seq_len
-        if len(request.prompt) >= room:
+        prompt = request.prompt
+        if len(prompt) >= self._room:
             raise PromptTooLong(
-                f"the prompt has {len(request.prompt)} tokens, the context {room} in all",
+                f"the prompt has {len(prompt)} tokens, the context {self._room} in all",
                 hint="shorten the prompt or open the model with a larger max_seq_len",
             )
+        known = self.runtime.limits.vocab_size
+        if not 0 <= min(prompt) <= max(prompt) < known:
+            raise GenerationError(f"the prompt has a token id outside 0..{known - 1}")
         if request.stop and self.tokenizer is None:
             raise UsageError("stop strings need a tokenizer", hint="use stop_ids")
 
-    def _admit(self, waiting: deque[_Running], running: list[_Running]) -> None:
-        """Lets requests in, first come first served, while their longest answer would fit."""
-        limits = self.runtime.limits
-        while waiting and len(running) < limits.max_batch:
-            request = waiting[0].request
-            longest = min(len(request.prompt) + request.max_new_tokens, limits.max_seq_len)
-            needed = -(-longest // limits.page_size)
-            if needed > self._pages.free:
-                return
-            waiting[0].pages = self._pages.take(needed)
-            running.append(waiting.popleft())
+    def _enqueue(self, request: Request, events: list[Event], label: int | None) -> int:
+        number = self._next
+        label = number if label is None else label
+        live = [
+            Generation(number + i, request, i, self._room, self.tokenizer, events, label)
+            for i in range(request.n)
+        ]
+        self._next += request.n
+        self._live[number] = live
+        self._scheduler.waiting.extend(live)
+        return number
 
+    def _advance(self) -> None:
+        """One step: who takes part is settled, the runtime computes, the choices are taken."""
+        with self._lock:
+            if self._stepping:
+                raise UsageError("a step is running in another thread", hint="step from one thread")
+            shares = self._plan()
+            self._stepping = True
+        try:
+            # Without the lock, so that requests can be added and cancelled meanwhile.
+            planned = self._works(shares)
+            choices: list[Choice] = []
+            begin = self._clock()
+            if planned:
+                choices = self.runtime.step(Batch(tuple([work for _, work in planned])))
+                self._measure(planned, self._clock() - begin)
+            with self._lock:
+                self._take(planned, choices)
+        finally:
+            with self._lock:
+                self._stepping = False
+                if self._over:
+                    self._sweep()
 
-class _Running:
-    """A request under way: its text so far, its pages, and how much of it the cache holds."""
+    def _plan(self) -> list[tuple[Generation, int]]:
+        scheduler = self._scheduler
+        for one in scheduler.make_room():
+            if self.drafter is not None:
+                self.drafter.forget(one.number)
+        if scheduler.waiting:
+            for one in scheduler.admit():
+                self._counters.admitted(one)
+        decoding = any(one.missing == 1 for one in scheduler.running)
+        return scheduler.shares(self._budget.tokens(decoding=decoding))
 
-    def __init__(self, index: int, request: Request, tokenizer: Tokenizer | None) -> None:
-        self.index = index
-        self.request = request
-        self.tokens = list(request.prompt)
-        self.pages: tuple[int, ...] = ()
-        self.computed = 0
-        self._text = TextStream(tokenizer, request.stop, fresh=request.fresh) if tokenizer else None
+    def _works(self, shares: list[tuple[Generation, int]]) -> list[Share]:
+        guesses = self._guesses(shares) if self.drafter is not None else {}
+        planned: list[Share] = []
+        for one, n in shares:
+            work = _work(one, n, guesses.get(one.number, ()))
+            if work is None:
+                one.over = "stop"
+                self._over.append(one)
+            else:
+                planned.append((one, work))
+        return planned
 
-    def work(self) -> Work:
-        """The next chunk of what is not in the cache yet."""
-        start = self.computed
-        chunk = self.tokens[start : start + PREFILL_CHUNK]
-        sampling = self.request.sampling
-        ends = start + len(chunk) == len(self.tokens)
-        return Work(
-            self.index,
-            chunk,
-            start,
-            self.pages,
-            sampling if ends else None,
-            self.tokens if ends and sampling.penalized else (),
-            len(self.request.prompt),
-        )
+    def _guesses(self, shares: list[tuple[Generation, int]]) -> dict[int, list[int]]:
+        """What the drafter proposes for those who decode, as far as there are pages for it."""
+        assert self.drafter is not None
+        wanted: list[Wanted] = []
+        decoding: list[Generation] = []
+        for one, _ in shares:
+            if one.missing != 1:
+                continue
+            most = one.most_guesses()
+            if most > 0:
+                most = self._scheduler.take_for_guesses(one, most)
+            if most > 0:
+                decoding.append(one)
+                wanted.append(Wanted(one.number, one.tokens, most, one.sampling, one.n_prompt))
+        if not wanted:
+            return {}
+        proposed = self.drafter.propose(wanted)
+        return {one.number: guess for one, guess in zip(decoding, proposed, strict=True) if guess}
 
-    def advance(self, token: int, max_seq_len: int) -> Event:
-        """Takes the token that was chosen and says what became of the request."""
-        self.tokens.append(token)
-        if not self.request.use_past:
-            self.computed = 0
-        made = len(self.tokens) - len(self.request.prompt)
-        finish: Finish | None = None
-        if token in self.request.stop_ids:
-            finish = "stop"
-        elif made >= self.request.max_new_tokens or len(self.tokens) >= max_seq_len:
-            finish = "length"
-        text = ""
-        if self._text is not None:
-            text = "" if finish == "stop" else self._text.push(token)
+    def _measure(self, planned: list[Share], seconds: float) -> None:
+        tokens = sum([len(work.tokens) for one, work in planned if one.missing > 1])
+        self._counters.steps += 1
+        if tokens:
+            self._counters.computed_tokens += tokens
+            self._budget.measured(tokens, seconds)
+
+    def _take(self, planned: list[Share], choices: list[Choice]) -> None:
+        """Gives each answer its choices: those of right guesses, and the one after them."""
+        at = 0
+        for one, work in planned:
+            end = work.start + len(work.tokens)
+            if work.sampling is None:
+                one.computed = end
+                self._scheduler.register(one)
+                continue
+            given = choices[at : at + 1 + work.n_draft]
+            at += 1 + work.n_draft
+            if one.over:
+                continue
+            if work.n_draft:
+                given = _right(work, given)
+                one.verified(work.n_draft, len(given) - 1)
+                self._counters.drafted += work.n_draft
+                self._counters.accepted += len(given) - 1
+            finish = None
+            for choice in given:
+                self._counters.new_tokens += 1
+                finish = one.advance(choice)
+                if finish:
+                    break
+            # Guesses behind a stop were computed and are not part of the text.
+            one.computed = min(end - work.n_draft + len(given) - 1, len(one.tokens))
+            if not one.request.use_past:
+                one.computed = 0
+            self._scheduler.register(one)
             if finish:
-                text += self._text.flush()
-            if self._text.stopped:
-                finish = "stop"
-        return Event(self.index, token, text, finish)
+                self._counters.finished(finish)
+                self._drop(one)
+
+    def _sweep(self) -> None:
+        """Ends who was cancelled or had nothing left to say while the step ran."""
+        for one in self._over:
+            # Asked for twice, or both at once: it ends the first time.
+            if one.over:
+                self._end(one, one.over)
+                one.over = None
+        self._over.clear()
+
+    def _end(self, one: Generation, reason: Finish) -> None:
+        self._counters.finished(one.finish(reason))
+        self._drop(one)
+
+    def _drop(self, one: Generation) -> None:
+        self._scheduler.remove(one)
+        number = one.number - one.index
+        live = self._live[number]
+        live.remove(one)
+        if not live:
+            del self._live[number]
+        if self.drafter is not None:
+            self.drafter.forget(one.number)
+
+
+def _drain(events: list[Event]) -> list[Event]:
+    """Takes out what is there now; another thread may be adding the end of a cancelled answer."""
+    taken = events[:]
+    del events[: len(taken)]
+    return taken
+
+
+def _work(one: Generation, n: int, guesses: Sequence[int]) -> Work | None:
+    """The next ``n`` tokens that the cache lacks, and ``guesses``; None if nothing may follow."""
+    start = one.computed
+    tokens = one.tokens[start : start + n]
+    if start + n < len(one.tokens):
+        return Work(one.number, tokens, start, one.pages, None)
+    allowed = None
+    if one.constraint is not None:
+        allowed = one.constraint.allowed()
+        if allowed is not None and not any(allowed):
+            return None
+    history: Sequence[int] = ()
+    if one.sampling.penalized:
+        history = [*one.tokens, *guesses] if guesses else one.tokens
+    if guesses:
+        tokens += guesses
+    return Work(
+        one.number,
+        tokens,
+        start,
+        one.pages,
+        one.sampling,
+        history,
+        one.n_prompt,
+        len(guesses),
+        one.request.logprobs,
+        allowed,
+    )
+
+
+def _right(work: Work, choices: list[Choice]) -> list[Choice]:
+    """The choices up to the first that differs from its guess, which is right all the same."""
+    guesses = work.tokens[len(work.tokens) - work.n_draft :]
+    for i, guess in enumerate(guesses):
+        if choices[i].token != guess:
+            return choices[: i + 1]
+    return choices

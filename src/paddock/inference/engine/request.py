@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from paddock.errors import GenerationError, UsageError
 from paddock.inference.runtimes.base import SamplingParams
 
-Finish = Literal["stop", "length"]
-"""``stop``: a stop token or string. ``length``: ``max_new_tokens`` or the end of the context."""
+Finish = Literal["stop", "length", "cancelled"]
+"""``stop``: a stop token or string, or nothing more was allowed. ``length``: ``max_new_tokens`` or
+the end of the context. ``cancelled``: somebody called ``Engine.cancel``."""
+
+
+class Constraint(Protocol):
+    """Restricts one answer token by token, such as to a grammar. Neither method may raise."""
+
+    def allowed(self) -> bytes | None:
+        """What may come next, laid out as ``Work.allowed``; None: anything.
+
+        A mask without a bit ends the answer. The engine may ask more than once for a token.
+        """
+        ...
+
+    def accept(self, token: int) -> None:
+        """Goes on by the token that was chosen."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +37,11 @@ class Request:
     (they need an engine with a tokenizer). ``use_past=False`` computes the whole text anew for
     every token, as MindFormers does by default: slow, kept so that its cost can be shown.
     ``fresh``: the answer is a text of its own (chat), not the rest of the prompt's last word.
+
+    ``n`` answers are made, answer ``i`` with ``sampling.seed + i``. ``logprobs`` asks for the log
+    probability of each token and of that many likeliest ones (see ``Choice``). ``constrain`` is
+    called once for each answer and gives what restricts it. ``speculate=False`` makes no guesses
+    for this request.
     """
 
     prompt: Sequence[int]
@@ -30,6 +51,10 @@ class Request:
     stop: tuple[str, ...] = ()
     use_past: bool = True
     fresh: bool = False
+    n: int = 1
+    logprobs: int | None = None
+    constrain: Callable[[], Constraint] | None = None
+    speculate: bool = True
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -38,17 +63,51 @@ class Request:
             raise UsageError(f"max_new_tokens is {self.max_new_tokens}", hint="use 1 or more")
         if any(not text for text in self.stop):
             raise UsageError("a stop string is empty", hint="leave it out")
+        if self.n < 1:
+            raise UsageError(f"n is {self.n}", hint="ask for 1 answer or more")
+        if self.logprobs is not None and self.logprobs < 0:
+            raise UsageError(f"logprobs is {self.logprobs}", hint="use 0 or more, or None")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one answer cost.
+
+    ``cached_tokens`` of the prompt were found in the cache instead of computed. Of ``drafted``
+    guesses the model agreed with ``accepted``.
+    """
+
+    prompt_tokens: int
+    new_tokens: int
+    cached_tokens: int
+    drafted: int
+    accepted: int
+
+    @property
+    def acceptance_rate(self) -> float | None:
+        """The share of guesses that were right; None where none was made."""
+        return self.accepted / self.drafted if self.drafted else None
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One new token of request ``index`` and the text that it made certain (often ``""``).
+    """One new token and the text that it made certain (often ``""``).
 
-    The last event of a request carries ``finish`` and all text that was held back. ``token`` is
-    not part of ``text`` if it is a stop token.
+    ``request`` is what ``Engine.add`` returned or, from ``Engine.stream``, the place in the list;
+    ``index`` says which of the request's ``n`` answers this is. ``token`` is not part of ``text``
+    if it is a stop token, and None if the answer ended without one (it was cancelled, or nothing
+    was allowed). ``logprob`` and ``top`` are as in ``Choice``.
+
+    The last event of an answer carries ``finish``, all text that was held back, the ``usage``, and
+    in ``stop`` the stop string or token that ended it.
     """
 
-    index: int
-    token: int
+    request: int
+    token: int | None
     text: str
-    finish: Finish | None
+    finish: Finish | None = None
+    index: int = 0
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+    stop: str | int | None = None
+    usage: Usage | None = None

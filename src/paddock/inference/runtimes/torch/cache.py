@@ -219,7 +219,7 @@ def _place(work: Sequence[Work], cache: KVCache, device: torch.device) -> Placem
             page, offset = divmod(position, cache.page_size)
             slots.append(item.pages[page] * cache.page_size + offset)
         if item.sampling is not None:
-            sampled.append(len(positions) - 1)
+            sampled.extend(range(len(positions) - 1 - item.n_draft, len(positions)))
     all_single = all(row.n == 1 for row in rows)
     mask = window = None
     first = cache.window(work) if all_single and work else None

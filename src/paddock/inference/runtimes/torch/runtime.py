@@ -46,11 +46,11 @@ class TorchRuntime:
         """See Runtime."""
         sampling = [item for item in batch.work if item.sampling is not None]
         logits = self._forward(batch)
-        return [Choice(token) for token in sample(logits, sampling)] if sampling else []
+        return sample(logits, sampling) if sampling else []
 
     @torch.inference_mode()
     def logits(self, batch: Batch) -> Tensor:
-        """fp32 logits (S, vocab_size) of the works that sample, for tests and perplexity."""
+        """fp32 logits (S, vocab_size) of the positions chosen after, for tests and perplexity."""
         return self._forward(batch)
 
     @torch.inference_mode()
@@ -110,4 +110,22 @@ class TorchRuntime:
             ):
                 raise GenerationError(
                     f"request {item.request} has a token id outside 0..{self.limits.vocab_size - 1}"
+                )
+            if item.n_draft or item.logprobs is not None or item.allowed is not None:
+                self._check_choices(item)
+
+    def _check_choices(self, item: Work) -> None:
+        name = f"request {item.request}"
+        if item.sampling is None or not 0 <= item.n_draft < max(1, len(item.tokens)):
+            raise GenerationError(f"{name}: {item.n_draft} guesses in {len(item.tokens)} tokens")
+        if item.sampling.penalized and len(item.history) != item.start + len(item.tokens):
+            raise GenerationError(f"{name}: the history has {len(item.history)} tokens")
+        if item.logprobs is not None and item.logprobs < 0:
+            raise GenerationError(f"{name} asks for {item.logprobs} log probabilities")
+        if item.allowed is not None:
+            size = -(-self.limits.vocab_size // 8)
+            if item.n_draft or len(item.allowed) != size:
+                raise GenerationError(
+                    f"{name}: a mask of {len(item.allowed)} bytes and {item.n_draft} guesses;"
+                    f" it takes {size} bytes and no guesses"
                 )

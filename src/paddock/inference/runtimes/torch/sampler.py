@@ -9,24 +9,35 @@ import torch
 from torch import Tensor
 
 from paddock.errors import GenerationError
-from paddock.inference.runtimes.base import SamplingParams, Work
+from paddock.inference.runtimes.base import Choice, SamplingParams, Work
 
 
-def sample(logits: Tensor, work: Sequence[Work]) -> list[int]:
-    """One token id per row of ``logits`` (S, vocab_size; fp32), whose S requests are ``work``.
+def sample(logits: Tensor, work: Sequence[Work]) -> list[Choice]:
+    """The choices for ``logits`` (S, vocab_size; fp32): ``1 + n_draft`` rows for each of ``work``.
 
-    Raises GenerationError if logits are NaN, which means weights or a dtype that overflowed.
+    Raises GenerationError if logits are NaN, which means weights or a dtype that overflowed, and
+    if a mask allows nothing.
     """
-    if all(item.sampling is None or _plain_greedy(item.sampling) for item in work):
+    if all(map(_plain_greedy, work)):
         best = logits.max(-1)
         _check_finite(best.values)
-        return best.indices.tolist()
+        return [Choice(token) for token in best.indices.tolist()]
     _check_finite(logits.amax(-1))
-    return [_sample_row(logits[i], item) for i, item in enumerate(work)]
+    choices: list[Choice] = []
+    for item in work:
+        rows = logits[len(choices) : len(choices) + 1 + item.n_draft]
+        tokens = [_sample_row(row, item, i) for i, row in enumerate(rows)]
+        if item.logprobs is None:
+            choices.extend(map(Choice, tokens))
+        else:
+            choices.extend(_with_logprobs(rows, tokens, item.logprobs))
+    return choices
 
 
-def _plain_greedy(params: SamplingParams) -> bool:
-    return params.greedy and not params.penalized
+def _plain_greedy(item: Work) -> bool:
+    params = item.sampling
+    plain = params is None or (params.greedy and not params.penalized)
+    return plain and item.allowed is None and item.logprobs is None
 
 
 def _check_finite(best: Tensor) -> None:
@@ -38,15 +49,42 @@ def _check_finite(best: Tensor) -> None:
         )
 
 
-def _sample_row(row: Tensor, item: Work) -> int:
+def _sample_row(row: Tensor, item: Work, at: int) -> int:
+    """The token after guess ``at`` of the work, 0 being the position before the first guess."""
     params = item.sampling
     assert params is not None
+    left = item.n_draft - at  # guesses that come after this position
     if params.penalized:
-        row = penalize(row, params, item.history, item.n_prompt)
+        row = penalize(row, params, item.history[: len(item.history) - left], item.n_prompt)
+    if item.allowed is not None:
+        row = row.masked_fill(~_bits(item, row), -math.inf)
     if params.greedy:
         return int(row.argmax())
-    position = item.start + len(item.tokens)
+    position = item.start + len(item.tokens) - left
     return draw(row / params.temperature, params, uniform(params.seed, position))
+
+
+def _bits(item: Work, row: Tensor) -> Tensor:
+    """``item.allowed`` as (vocab_size,) of bool. Raises GenerationError if no bit is set."""
+    assert item.allowed is not None
+    packed = torch.frombuffer(bytearray(item.allowed), dtype=torch.uint8)
+    bits = (packed.unsqueeze(1) >> torch.arange(8)) & 1
+    allowed = bits.view(-1)[: row.shape[-1]].bool()
+    if not allowed.any():
+        raise GenerationError(f"request {item.request}: no token is allowed")
+    return allowed.to(row.device)
+
+
+def _with_logprobs(rows: Tensor, tokens: Sequence[int], count: int) -> list[Choice]:
+    """Each row's token with its log probability and the ``count`` likeliest."""
+    scores = torch.log_softmax(rows, -1)
+    chosen = scores.gather(1, torch.tensor(tokens, device=rows.device).unsqueeze(1)).view(-1)
+    best = scores.topk(min(count, scores.shape[-1]), -1)
+    tops = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [
+        Choice(token, logprob, tuple(zip(ids, values, strict=True)))
+        for token, logprob, (ids, values) in zip(tokens, chosen.tolist(), tops, strict=True)
+    ]
 
 
 def penalize(row: Tensor, params: SamplingParams, history: Sequence[int], n_prompt: int) -> Tensor:
@@ -87,8 +125,11 @@ def draw(row: Tensor, params: SamplingParams, random: float) -> int:
         keep = 1 + int((total[:-1] < params.top_p).sum())
     if params.min_p > 0:
         keep = min(keep, int((probabilities >= params.min_p * probabilities[0]).sum()))
-    at = int(torch.searchsorted(total[:keep], random * float(total[keep - 1]), right=True))
-    at = min(at, keep - 1)
+    sum_kept = total[keep - 1].item()
+    at = int(torch.searchsorted(total[:keep], random * sum_kept, right=True))
+    if at == keep:
+        # The product was rounded up to the sum: the last that has a probability at all.
+        at = int(torch.searchsorted(total[:keep], sum_kept))
     return at if ids is None else int(ids[at])
 
 
