@@ -70,14 +70,18 @@ def build(state: State) -> FastAPI:
     return app
 
 
-def _authorized(state: State) -> Any:
+def _guards(state: State) -> list[Any]:
+    """What routes depend on: a key, where the server asks for one; the document says so too."""
+    if state.keys is None:
+        return []
+
     async def check(
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
         request: Request,
     ) -> None:
         request.state.owner = state.owner(credentials.credentials if credentials else None)
 
-    return Depends(check)
+    return [Depends(check)]
 
 
 def _errors(app: FastAPI, state: State) -> None:
@@ -130,7 +134,7 @@ def _open_routes(app: FastAPI, state: State) -> None:
 
 
 def _model_routes(app: FastAPI, state: State) -> None:
-    guarded = [_authorized(state)]
+    guarded = _guards(state)
 
     def described() -> dict[str, Any]:
         limits = state.supervisor.limits
@@ -199,7 +203,7 @@ def _model_routes(app: FastAPI, state: State) -> None:
 
 
 def _completion_routes(app: FastAPI, state: State) -> None:
-    guarded = [_authorized(state)]
+    guarded = _guards(state)
 
     @app.post(
         "/v1/completions", **documents.described(CompletionRequest, documents.COMPLETED, guarded)
