@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from paddock._version import __version__
-from paddock.cli import chat, convert, inspect, key, models, options, pull, run, serve
+from paddock.cli import chat, convert, export, inspect, key, models, options, pull, run, serve
 from paddock.cli.help import Command, Group, examples
 
 EXAMPLES = """
@@ -17,7 +17,7 @@ paddock pull llama2-7b-chat               fetch a real one
 paddock run -m llama2-7b-chat --chat "Who are you?"
 """
 
-ORDER = ("run", "chat", "serve", "key", "pull", "models", "inspect", "convert")
+ORDER = ("run", "chat", "serve", "key", "export", "pull", "models", "inspect", "convert")
 """The commands as the help lists them; typer would put groups last."""
 
 
@@ -42,6 +42,7 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(chat.EXAMPLES))(chat.chat)
     app.command(cls=Command, epilog=examples(serve.EXAMPLES))(serve.serve)
     app.add_typer(key.app, name="key", cls=Group, epilog=examples(key.EXAMPLES))
+    app.add_typer(export.app, name="export", cls=Group, epilog=examples(export.EXAMPLES))
     app.command(cls=Command, epilog=examples(pull.EXAMPLES))(pull.pull)
     app.add_typer(models.app, name="models", cls=Group, epilog=examples(models.EXAMPLES))
     app.command(cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)

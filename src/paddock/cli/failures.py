@@ -18,6 +18,12 @@ EXTRA_OF = {
     "jinja2": "models",
     "huggingface_hub": "models",
     "httpx": "models",
+    "fastapi": "serve",
+    "starlette": "serve",
+    "pydantic": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "llguidance": "serve",
 }
 """Which extra brings which top-level module."""
 
