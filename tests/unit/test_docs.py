@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import gen_cli_docs
+import gen_metrics_docs
 from paddock.cli.app import command
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,11 @@ def test_both_languages_show_the_same_code(pair: tuple[Path, Path]) -> None:
 def test_the_command_reference_is_fresh() -> None:
     page = ROOT / "docs" / "reference" / "cli.md"
     assert page.read_text(encoding="utf-8") == gen_cli_docs.render(), "run scripts/gen_cli_docs.py"
+
+
+def test_the_metrics_reference_is_fresh() -> None:
+    page = ROOT / "docs" / "reference" / "metrics.md"
+    assert page.read_text(encoding="utf-8") == gen_metrics_docs.page()
 
 
 def _command_lines() -> Iterator[tuple[Path, str]]:
