@@ -11,6 +11,7 @@ from paddock.cli import options
 
 SAFETY = "Who may ask"
 LOAD = "Load"
+SCALE = "Scale-out"
 
 EXAMPLES = r"""
 paddock serve                              the built-in model on http://127.0.0.1:8000
@@ -113,6 +114,30 @@ LogFormat = Annotated[
 LogPrompts = Annotated[
     bool, typer.Option("--log-prompts", help="Write prompts and answers into the log.")
 ]
+Ray = Annotated[
+    bool,
+    typer.Option("--ray", help="Deploy replicas on a Ray cluster.", rich_help_panel=SCALE),
+]
+RayAddress = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="The cluster: auto, local (a new one here) or ray://…",
+        rich_help_panel=SCALE,
+    ),
+]
+MinReplicas = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Replicas at least.", rich_help_panel=SCALE)
+]
+MaxReplicas = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Replicas at most.", rich_help_panel=SCALE)
+]
+ReplicaCpus = Annotated[
+    float, typer.Option(metavar="X", help="CPUs of one replica.", rich_help_panel=SCALE)
+]
+ReplicaGpus = Annotated[
+    float, typer.Option(metavar="X", help="GPUs of one replica.", rich_help_panel=SCALE)
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -153,6 +178,12 @@ def serve(
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
     max_seq_len: options.MaxSeqLen = None,
+    ray: Ray = False,
+    ray_address: RayAddress = "auto",
+    min_replicas: MinReplicas = 1,
+    max_replicas: MaxReplicas = 1,
+    replica_cpus: ReplicaCpus = 1,
+    replica_gpus: ReplicaGpus = 0,
     log_format: LogFormat = None,
     log_prompts: LogPrompts = False,
     debug: options.Debug = False,
@@ -187,9 +218,18 @@ def serve(
         "threads": threads,
         "max_seq_len": max_seq_len,
     }
+    wanted = configured(config, given, machine)
+    if ray:
+        from paddock.inference.serve import ray as scaled
+
+        cluster = scaled.RayConfig(
+            ray_address, min_replicas, max_replicas, replica_cpus, replica_gpus
+        )
+        scaled.run(wanted, cluster)
+        return
     from paddock.inference.serve.server import serve as run
 
-    run(configured(config, given, machine))
+    run(wanted)
 
 
 def configured(file: Path | None, given: dict[str, Any], machine: dict[str, Any]) -> Any:

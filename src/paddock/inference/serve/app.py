@@ -35,12 +35,17 @@ Schema = TypeVar("Schema", bound=BaseModel)
 _bearer = HTTPBearer(auto_error=False, description="An API key, if the server asks for one.")
 
 
-def build(state: State) -> FastAPI:
-    """The application over ``state``, which it starts and stops."""
+def build(state: State, *, wait: bool = False) -> FastAPI:
+    """The application over ``state``, which it starts and stops.
+
+    With ``wait`` its start includes the loading of the model and raises what that raises.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         state.start()
+        if wait:
+            await state.supervisor.until_ready()
         yield
         await state.stop()
 

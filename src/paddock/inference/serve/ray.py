@@ -1,0 +1,132 @@
+"""More than one replica: the same application deployed by Ray Serve on a cluster that Ray runs.
+
+Ray brings what it is good at: replicas on several machines, their health, autoscaling, rolling
+updates. What a replica does is what ``paddock serve`` does on one machine.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import dataclass, replace
+from typing import Any
+
+from paddock.errors import MissingExtra, PaddockError, UsageError
+from paddock.inference.serve.config import ServeConfig
+from paddock.inference.serve.state import State
+
+APPLICATION = "paddock"
+
+
+@dataclass(frozen=True, slots=True)
+class RayConfig:
+    """How replicas are run.
+
+    ``address`` is the cluster's (``auto``: the one this machine belongs to; ``local``: a new one
+    on this machine). ``cpus`` and ``gpus`` are what one replica takes of a node. Between
+    ``min_replicas`` and ``max_replicas`` run, so many that each has about ``ongoing`` requests.
+    """
+
+    address: str = "auto"
+    min_replicas: int = 1
+    max_replicas: int = 1
+    cpus: float = 1
+    gpus: float = 0
+    ongoing: int = 8
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_replicas <= self.max_replicas:
+            raise UsageError(
+                f"{self.min_replicas} to {self.max_replicas} replicas",
+                hint="min_replicas must be 1 or more and at most max_replicas",
+            )
+        if self.cpus <= 0 or self.gpus < 0 or self.ongoing < 1:
+            raise UsageError(
+                f"cpus is {self.cpus}, gpus {self.gpus}, ongoing {self.ongoing}",
+                hint="cpus must be above 0, gpus 0 or more, ongoing 1 or more",
+            )
+
+
+def deployment(config: ServeConfig, ray: RayConfig) -> Any:
+    """The Ray Serve application. A replica counts as started when its model is loaded."""
+    serve = _library().serve
+    state: list[State] = []
+
+    def application() -> Any:
+        from paddock.inference.serve.app import build
+
+        state.append(State(config))
+        return build(state[0], wait=True)
+
+    class Replica:
+        async def check_health(self) -> None:
+            why = state[0].why_not_ready() if state else "loading"
+            # A worker that is being started again is the replica's own business.
+            if why == "failed":
+                raise RuntimeError("the model cannot be loaded")
+
+    return serve.deployment(
+        serve.ingress(application)(Replica),
+        name="Llama",
+        autoscaling_config={
+            "min_replicas": ray.min_replicas,
+            "max_replicas": ray.max_replicas,
+            "target_ongoing_requests": ray.ongoing,
+            "upscale_delay_s": 5,
+            "downscale_delay_s": 120,
+        },
+        max_ongoing_requests=config.max_batch + config.max_waiting,
+        health_check_period_s=2,
+        health_check_timeout_s=10,
+        graceful_shutdown_timeout_s=config.drain_timeout,
+        ray_actor_options={"num_cpus": ray.cpus, "num_gpus": ray.gpus},
+    ).bind()
+
+
+def deploy(config: ServeConfig, ray: RayConfig) -> None:
+    """Connects to the cluster, and starts the application or updates the one that runs.
+
+    An update replaces replica by replica. Raises PaddockError if there is no cluster or it cannot
+    be deployed.
+    """
+    library = _library()
+    try:
+        if not library.is_initialized():
+            address = None if ray.address == "local" else ray.address
+            library.init(address=address, logging_level="warning", include_dashboard=False)
+    except ConnectionError as error:
+        raise PaddockError(
+            f"there is no Ray cluster at {ray.address}: {error}",
+            hint="start one with ray start --head, or use --ray-address local",
+        ) from None
+    # The proxies do what is left to them; addresses and keys were checked by ServeConfig.
+    library.serve.start(
+        proxy_location="EveryNode", http_options={"host": config.host, "port": config.port}
+    )
+    # Replicas are reached through the proxies only.
+    inner = replace(config, host="127.0.0.1", insecure=False)
+    try:
+        library.serve.run(deployment(inner, ray), name=APPLICATION, route_prefix="/")
+    except RuntimeError as error:
+        raise PaddockError(f"Ray Serve could not deploy: {error}") from None
+
+
+def run(config: ServeConfig, ray: RayConfig) -> None:
+    """Deploys, waits for SIGTERM or Ctrl-C, takes the application down again."""
+    deploy(config, ray)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()
+    library = _library()
+    library.serve.delete(APPLICATION)
+    library.shutdown()
+
+
+def _library() -> Any:
+    try:
+        import ray
+        import ray.serve
+    except ModuleNotFoundError:
+        raise MissingExtra("ray", "ray") from None
+    return ray
