@@ -196,10 +196,10 @@ class Engine:
             # Without the lock, so that requests can be added and cancelled meanwhile.
             planned = self._works(shares)
             choices: list[Choice] = []
-            begin = self._clock()
             if planned:
+                begin = self._clock()
                 choices = self.runtime.step(Batch(tuple([work for _, work in planned])))
-                self._measure(planned, self._clock() - begin)
+                self._measure(shares, self._clock() - begin)
             with self._lock:
                 self._take(planned, choices)
         finally:
@@ -216,14 +216,13 @@ class Engine:
         if scheduler.waiting:
             for one in scheduler.admit():
                 self._counters.admitted(one)
-        decoding = any(one.missing == 1 for one in scheduler.running)
-        return scheduler.shares(self._budget.tokens(decoding=decoding))
+        return scheduler.shares(self._budget)
 
     def _works(self, shares: list[tuple[Generation, int]]) -> list[Share]:
         guesses = self._guesses(shares) if self.drafter is not None else {}
         planned: list[Share] = []
         for one, n in shares:
-            work = _work(one, n, guesses.get(one.number, ()))
+            work = _work(one, n, guesses.get(one.number, ()) if guesses else ())
             if work is None:
                 one.over = "stop"
                 self._over.append(one)
@@ -250,8 +249,8 @@ class Engine:
         proposed = self.drafter.propose(wanted)
         return {one.number: guess for one, guess in zip(decoding, proposed, strict=True) if guess}
 
-    def _measure(self, planned: list[Share], seconds: float) -> None:
-        tokens = sum([len(work.tokens) for one, work in planned if one.missing > 1])
+    def _measure(self, shares: list[tuple[Generation, int]], seconds: float) -> None:
+        tokens = sum([n for _, n in shares if n > 1])
         self._counters.steps += 1
         if tokens:
             self._counters.computed_tokens += tokens
@@ -282,9 +281,10 @@ class Engine:
                 if finish:
                     break
             # Guesses behind a stop were computed and are not part of the text.
-            one.computed = min(end - work.n_draft + len(given) - 1, len(one.tokens))
+            computed = end - work.n_draft + len(given) - 1
             if not one.request.use_past:
-                one.computed = 0
+                computed = 0
+            one.computed = min(computed, len(one.tokens))
             self._scheduler.register(one)
             if finish:
                 self._counters.finished(finish)
