@@ -153,7 +153,7 @@ def test_any_schedule(shape: Limits, drafter, chosen: EngineOptions, doing: list
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=3000, deadline=None)
 @given(shapes, drafters, options, doings)
 def test_thousands_of_schedules(
     shape: Limits, drafter, chosen: EngineOptions, doing: list[Any]
@@ -205,7 +205,7 @@ def test_busy_schedules() -> None:
 
 @pytest.mark.slow
 def test_thousands_of_busy_schedules() -> None:
-    busy_range(range(1000, 5000))
+    busy_range(range(1000, 3000))
 
 
 @settings(max_examples=150, deadline=None)

@@ -104,16 +104,30 @@ def test_the_budget_follows_what_was_measured() -> None:
     budget = PrefillBudget(512, 0.1)
     assert budget.tokens(decoding=False) == 512
     assert budget.tokens(decoding=True) == FIRST
-    budget.measured(100, 0.1)
+    budget.measured(100, 0.1, decoding=False)
     assert budget.tokens(decoding=True) == 100
-    budget.measured(2, 1.0)  # too few to tell
+    budget.measured(2, 1.0, decoding=True)  # too few to tell
     assert budget.tokens(decoding=True) == 100
-    budget.measured(100, 100.0)
+    budget.measured(100, 100.0, decoding=True)
     assert budget.tokens(decoding=True) == LEAST
     for _ in range(60):
-        budget.measured(100, 0.0)
+        budget.measured(100, 0.0, decoding=True)
     assert budget.tokens(decoding=True) == 512
     assert PrefillBudget(3, 0.1).tokens(decoding=True) == 3
+
+
+def test_what_decoding_costs_is_not_put_down_to_the_prompt() -> None:
+    budget = PrefillBudget(512, 0.1)
+    for _ in range(20):
+        budget.measured(0, 0.03, decoding=True)
+    # 30 ms for the others and 0.2 ms for each token: 350 of them fit into what is left.
+    for _ in range(20):
+        tokens = budget.tokens(decoding=True)
+        budget.measured(tokens, 0.03 + 0.0002 * tokens, decoding=True)
+    assert 340 <= budget.tokens(decoding=True) <= 350
+    for _ in range(20):
+        budget.measured(0, 5.0, decoding=True)
+    assert budget.tokens(decoding=True) >= 240  # half of stall_s is always for prompts
 
 
 def test_other_threads_add_and_cancel_while_steps_run() -> None:

@@ -250,11 +250,11 @@ class Engine:
         return {one.number: guess for one, guess in zip(decoding, proposed, strict=True) if guess}
 
     def _measure(self, shares: list[tuple[Generation, int]], seconds: float) -> None:
-        tokens = sum([n for _, n in shares if n > 1])
+        prompts = [n for _, n in shares if n > 1]
+        tokens = sum(prompts)
         self._counters.steps += 1
-        if tokens:
-            self._counters.computed_tokens += tokens
-            self._budget.measured(tokens, seconds)
+        self._counters.computed_tokens += tokens
+        self._budget.measured(tokens, seconds, decoding=len(prompts) < len(shares))
 
     def _take(self, planned: list[Share], choices: list[Choice]) -> None:
         """Gives each answer its choices: those of right guesses, and the one after them."""
