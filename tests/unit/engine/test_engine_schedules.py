@@ -175,6 +175,7 @@ def busy(seed: int) -> EngineStats:
             use_past=rng.random() < 0.9,
             n=rng.choice([1, 1, 1, 3]),
             constrain=rng.choice([None, None, None, lambda: Thirds(7)]),
+            prompt_logprobs=rng.choice([None, None, None, 0]),
         )
 
     doing: list[Any] = []

@@ -14,9 +14,10 @@ from paddock.inference.engine.request import Event, Finish, Request
 from paddock.inference.engine.scheduler import Scheduler
 from paddock.inference.engine.speculate.base import Drafter, Wanted
 from paddock.inference.engine.stats import Counters, EngineStats
-from paddock.inference.runtimes.base import Batch, Choice, Runtime, Work
+from paddock.inference.runtimes.base import Batch, Choice, Runtime, SamplingParams, Work
 from paddock.inference.tokenizer.base import Tokenizer
 
+GREEDY = SamplingParams()
 Share = tuple[Generation, Work]
 
 
@@ -220,9 +221,10 @@ class Engine:
 
     def _works(self, shares: list[tuple[Generation, int]]) -> list[Share]:
         guesses = self._guesses(shares) if self.drafter is not None else {}
+        vocab = self.runtime.limits.vocab_size
         planned: list[Share] = []
         for one, n in shares:
-            work = _work(one, n, guesses.get(one.number, ()) if guesses else ())
+            work = _work(one, n, guesses.get(one.number, ()) if guesses else (), vocab)
             if work is None:
                 one.over = "stop"
                 self._over.append(one)
@@ -268,6 +270,11 @@ class Engine:
             given = choices[at : at + 1 + work.n_draft]
             at += 1 + work.n_draft
             if one.over:
+                continue
+            if one.scoring:
+                one.scored += given
+                one.computed = end
+                self._scheduler.register(one)
                 continue
             if work.n_draft:
                 given = _right(work, given)
@@ -321,10 +328,19 @@ def _drain(events: list[Event]) -> list[Event]:
     return taken
 
 
-def _work(one: Generation, n: int, guesses: Sequence[int]) -> Work | None:
+def _work(one: Generation, n: int, guesses: Sequence[int], vocab: int) -> Work | None:
     """The next ``n`` tokens that the cache lacks, and ``guesses``; None if nothing may follow."""
     start = one.computed
     tokens = one.tokens[start : start + n]
+    if one.scoring:
+        # The only token allowed is the one that is there: what it gets is its log probability.
+        only = bytearray(-(-vocab // 8))
+        then = one.tokens[start + 1]
+        only[then // 8] = 1 << then % 8
+        wanted = one.request.prompt_logprobs
+        return Work(
+            one.number, tokens, start, one.pages, GREEDY, logprobs=wanted, allowed=bytes(only)
+        )
     if start + n < len(one.tokens):
         return Work(one.number, tokens, start, one.pages, None)
     allowed = None

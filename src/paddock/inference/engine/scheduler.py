@@ -66,7 +66,7 @@ class Scheduler:
             spare = self.pages.available - len(self.running)
             if self._blocked == (one.number, spare):
                 break
-            shared, name = self.pages.find(one.tokens) if self._shares(one) else ((), ROOT)
+            shared, name = self._find(one)
             if self._in_the_making(one, len(shared)):
                 at += 1
                 continue
@@ -89,7 +89,9 @@ class Scheduler:
         Prompts share what ``budget`` allows. Half of it is the oldest's, so that a long one gets
         on; the rest goes to whoever needs least, so that a short one need not wait for long ones.
         """
-        prompts = [one for one in self.running if len(one.tokens) - one.computed > 1]
+        prompts = [
+            one for one in self.running if len(one.tokens) - one.computed > 1 and not one.scoring
+        ]
         if not prompts:
             return [(one, 1) for one in self.running]
         tokens = budget.tokens(decoding=len(prompts) < len(self.running))
@@ -121,6 +123,10 @@ class Scheduler:
             one.name = self.pages.register(one.name, content, one.pages[one.registered])
             one.registered += 1
 
+    def _find(self, one: Generation) -> tuple[tuple[int, ...], int]:
+        """The pages that others computed and ``one`` may use, and the name of their text."""
+        return self.pages.find(one.tokens) if self._shares(one) and not one.scoring else ((), ROOT)
+
     def _shares(self, one: Generation) -> bool:
         return self._reuse and one.request.use_past
 
@@ -140,8 +146,6 @@ class Scheduler:
     def _preempt(self, one: Generation) -> None:
         self.running.remove(one)
         self.pages.give_back(one.pages)
-        one.pages = ()
-        one.computed = one.registered = 0
-        one.name = ROOT
+        one.restart()
         insort(self.waiting, one, key=_number)
         self.preemptions += 1
