@@ -278,6 +278,18 @@ def test_after_an_error_of_the_runtime_the_same_step_can_be_tried_again() -> Non
     assert tokens == alone(request, 64)
 
 
+def test_a_constraint_that_cannot_be_made_leaves_nothing_behind() -> None:
+    def broken() -> Thirds:
+        raise ValueError("no grammar")
+
+    engine = Engine(ScriptedRuntime(script, limits(4, 40, 4)))
+    with pytest.raises(ValueError, match="no grammar"):
+        engine.run([Request([1]), Request([2], constrain=broken)])
+    with pytest.raises(ValueError, match="no grammar"):
+        engine.add(Request([2], constrain=broken))
+    assert engine.idle
+
+
 def test_closing_cancels_and_frees() -> None:
     engine = Engine(ScriptedRuntime(script, limits(4, 40, 4)))
     engine.add(Request([1]))

@@ -12,13 +12,13 @@ from paddock.inference.engine.generation import Generation
 from paddock.inference.engine.options import EngineOptions
 from paddock.inference.engine.request import Event, Finish, Request
 from paddock.inference.engine.scheduler import Scheduler
+from paddock.inference.engine.share import right_choices, work_of
 from paddock.inference.engine.speculate.base import Drafter, Wanted
 from paddock.inference.engine.stats import Counters, EngineStats
-from paddock.inference.runtimes.base import Batch, Choice, Runtime, SamplingParams, Work
+from paddock.inference.runtimes.base import Batch, Choice, Runtime, Work
 from paddock.inference.tokenizer.base import Tokenizer
 
-GREEDY = SamplingParams()
-Share = tuple[Generation, Work]
+Planned = tuple[Generation, Work]
 
 
 class Engine:
@@ -116,10 +116,12 @@ class Engine:
         for request in requests:
             self._check(request)
         events: list[Event] = []
-        with self._lock:
-            numbers = [self._enqueue(each, events, i) for i, each in enumerate(requests)]
+        numbers: list[int] = []
         left = sum(request.n for request in requests)
         try:
+            for i, request in enumerate(requests):
+                with self._lock:
+                    numbers.append(self._enqueue(request, events, i))
             while left:
                 self._advance()
                 for event in _drain(events):
@@ -219,12 +221,12 @@ class Engine:
                 self._counters.admitted(one)
         return scheduler.shares(self._budget)
 
-    def _works(self, shares: list[tuple[Generation, int]]) -> list[Share]:
+    def _works(self, shares: list[tuple[Generation, int]]) -> list[Planned]:
         guesses = self._guesses(shares) if self.drafter is not None else {}
         vocab = self.runtime.limits.vocab_size
-        planned: list[Share] = []
+        planned: list[Planned] = []
         for one, n in shares:
-            work = _work(one, n, guesses.get(one.number, ()) if guesses else (), vocab)
+            work = work_of(one, n, guesses.get(one.number, ()) if guesses else (), vocab)
             if work is None:
                 one.over = "stop"
                 self._over.append(one)
@@ -258,7 +260,7 @@ class Engine:
         self._counters.computed_tokens += tokens
         self._budget.measured(tokens, seconds, decoding=len(prompts) < len(shares))
 
-    def _take(self, planned: list[Share], choices: list[Choice]) -> None:
+    def _take(self, planned: list[Planned], choices: list[Choice]) -> None:
         """Gives each answer its choices: those of right guesses, and the one after them."""
         at = 0
         for one, work in planned:
@@ -277,7 +279,7 @@ class Engine:
                 self._scheduler.register(one)
                 continue
             if work.n_draft:
-                given = _right(work, given)
+                given = right_choices(work, given)
                 one.verified(work.n_draft, len(given) - 1)
                 self._counters.drafted += work.n_draft
                 self._counters.accepted += len(given) - 1
@@ -326,51 +328,3 @@ def _drain(events: list[Event]) -> list[Event]:
     taken = events[:]
     del events[: len(taken)]
     return taken
-
-
-def _work(one: Generation, n: int, guesses: Sequence[int], vocab: int) -> Work | None:
-    """The next ``n`` tokens that the cache lacks, and ``guesses``; None if nothing may follow."""
-    start = one.computed
-    tokens = one.tokens[start : start + n]
-    if one.scoring:
-        # The only token allowed is the one that is there: what it gets is its log probability.
-        only = bytearray(-(-vocab // 8))
-        then = one.tokens[start + 1]
-        only[then // 8] = 1 << then % 8
-        wanted = one.request.prompt_logprobs
-        return Work(
-            one.number, tokens, start, one.pages, GREEDY, logprobs=wanted, allowed=bytes(only)
-        )
-    if start + n < len(one.tokens):
-        return Work(one.number, tokens, start, one.pages, None)
-    allowed = None
-    if one.constraint is not None:
-        allowed = one.constraint.allowed()
-        if allowed is not None and not any(allowed):
-            return None
-    history: Sequence[int] = ()
-    if one.sampling.penalized:
-        history = [*one.tokens, *guesses] if guesses else one.tokens
-    if guesses:
-        tokens += guesses
-    return Work(
-        one.number,
-        tokens,
-        start,
-        one.pages,
-        one.sampling,
-        history,
-        one.n_prompt,
-        len(guesses),
-        one.request.logprobs,
-        allowed,
-    )
-
-
-def _right(work: Work, choices: list[Choice]) -> list[Choice]:
-    """The choices up to the first that differs from its guess, which is right all the same."""
-    guesses = work.tokens[len(work.tokens) - work.n_draft :]
-    for i, guess in enumerate(guesses):
-        if choices[i].token != guess:
-            return choices[: i + 1]
-    return choices
