@@ -41,8 +41,9 @@ class Request:
     ``n`` answers are made, answer ``i`` with ``sampling.seed + i``. ``logprobs`` asks for the log
     probability of each token and of that many likeliest ones (see ``Choice``). ``constrain`` is
     called once for each answer, by ``add``, and gives what restricts it; whatever takes long, such
-    as compiling a grammar, is done before. ``speculate=False`` makes no guesses for this request. ``prompt_logprobs`` asks for the same of the prompt's own tokens, which are
-    then computed one a step.
+    as compiling a grammar, is done before. ``speculate=False`` makes no guesses for this request.
+    ``prompt_logprobs`` asks for the log probabilities of the prompt's own tokens, which are then
+    computed one a step.
     """
 
     prompt: Sequence[int]
