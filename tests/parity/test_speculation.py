@@ -104,11 +104,17 @@ def test_log_probabilities_are_those_of_transformers(
 ) -> None:
     model, folder = pair
     engine = Engine(runtime(folder), drafter=drafter(kind, folder, tmp_path))
-    request = Request(LOOPING, max_new_tokens=24, logprobs=5)
+    request = Request(LOOPING, max_new_tokens=24, logprobs=5, prompt_logprobs=3)
     events = list(engine.stream([request]))
     text = [*LOOPING, *(event.token for event in events)]
     with torch.no_grad():
         scores = torch.log_softmax(model(torch.tensor([text])).logits[0].double(), -1)
+    prompt = events[0].prompt
+    assert [choice.token for choice in prompt] == LOOPING[1:]
+    for position, choice in enumerate(prompt):
+        expected = float(scores[position, choice.token])
+        assert choice.logprob == pytest.approx(expected, abs=1e-3)
+        assert [token for token, _ in choice.top] == scores[position].topk(3).indices.tolist()
     for position, event in enumerate(events, len(LOOPING) - 1):
         assert event.logprob == pytest.approx(float(scores[position, event.token]), abs=1e-3)
         best = scores[position].topk(5)

@@ -91,6 +91,57 @@ def test_a_stop_string_from_the_answer_cuts_it_there(llm: LLM, stop_at: int) -> 
     assert cut.finish == "stop"
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.2])
+def test_speculation_changes_the_speed_and_not_the_text(
+    llm: LLM, folder: Path, temperature: float
+) -> None:
+    sampling = SamplingParams(temperature=temperature, seed=3)
+    params = GenerationParams(sampling, max_new_tokens=60, ignore_eos=True)
+    prompts = [PROMPT, "One two, One two, One two, One"]
+    plain = llm.generate(prompts, params)
+    assert plain[0].acceptance_rate is None
+    for speculate in ("lookup", folder, LLM.open(folder, device="cpu", dtype="fp32")):
+        other = LLM.open(folder, device="cpu", dtype="fp32", speculate=speculate)
+        guessed = other.generate(prompts, params)
+        assert [a.tokens for a in guessed] == [a.tokens for a in plain]
+        assert [a.text for a in guessed] == [a.text for a in plain]
+        if speculate != "lookup":
+            assert [a.acceptance_rate for a in guessed] == [1.0, 1.0]
+        off = replace(params, speculate=False)
+        assert other.generate(prompts[:1], off)[0].acceptance_rate is None
+        other.close()
+
+
+def test_a_model_of_another_vocabulary_cannot_guess(folder: Path) -> None:
+    with pytest.raises(UsageError, match="its vocabulary is another"):
+        LLM.open(folder, speculate="demo")
+    with pytest.raises(ModelNotFound, match="nosuch"):
+        LLM.open(folder, speculate="nosuch")
+
+
+def test_several_answers_stand_beside_each_other(llm: LLM) -> None:
+    params = GenerationParams(
+        SamplingParams(temperature=1.2, seed=3), max_new_tokens=12, ignore_eos=True, logprobs=2
+    )
+    both = llm.generate([PROMPT, "x"], replace(params, n=3))
+    assert [answer.index for answer in both] == [0, 1, 2, 0, 1, 2]
+    for answer in both:
+        seed = replace(params.sampling, seed=3 + answer.index)
+        prompt = PROMPT if answer in both[:3] else "x"
+        alone = llm.generate([prompt], replace(params, sampling=seed))[0]
+        assert alone.tokens == answer.tokens
+        assert [choice.token for choice in answer.choices] == list(answer.tokens)
+        assert all(len(choice.top) == 2 for choice in answer.choices)
+    assert llm.generate([PROMPT], replace(params, logprobs=None))[0].choices == ()
+
+
+def test_the_completion_names_the_stop_string(llm: LLM) -> None:
+    params = GenerationParams(max_new_tokens=40, ignore_eos=True)
+    text = llm.generate([PROMPT], params)[0].text
+    cut = llm.generate([PROMPT], replace(params, stop=("nothing of it", text[5:9])))[0]
+    assert cut.stop == text[5:9]
+
+
 def test_a_vocabulary_of_another_model_is_refused(folder: Path, tmp_path: Path) -> None:
     saved(tmp_path, "gqa", vocab_size=320)
     shutil.copy(folder / "tokenizer.model", tmp_path)

@@ -37,8 +37,8 @@ LOOKUP = "lookup"
 class GenerationParams:
     """How to answer. Defaults are greedy, with the model's own end tokens ending the answer.
 
-    ``n``, ``logprobs``, ``constrain`` and ``speculate`` are as in the engine's ``Request``;
-    ``speculate`` matters only where the model was opened with a drafter.
+    ``n``, ``logprobs``, ``constrain``, ``speculate`` and ``prompt_logprobs`` are as in the engine's
+    ``Request``; ``speculate`` matters only where the model was opened with a drafter.
     """
 
     sampling: SamplingParams = field(default_factory=SamplingParams)
@@ -51,6 +51,7 @@ class GenerationParams:
     logprobs: int | None = None
     constrain: Callable[[], Constraint] | None = None
     speculate: bool = True
+    prompt_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,7 @@ class LLM:
             logprobs=params.logprobs,
             constrain=params.constrain,
             speculate=params.speculate,
+            prompt_logprobs=params.prompt_logprobs,
         )
 
     def close(self) -> None:

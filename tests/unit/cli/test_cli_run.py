@@ -57,6 +57,24 @@ def test_a_seed_repeats_a_random_text(paddock: Callable[..., Any]) -> None:
     assert again["text"] == first["text"]
 
 
+def test_speculation_gives_the_same_text_and_says_how_often_it_was_right(
+    paddock: Callable[..., Any],
+) -> None:
+    asked = ("run", "One day", "-n", "24", "--json", "--dtype", "fp32", "-t", "0.7", "--seed", "1")
+    plain = json.loads(paddock(*asked).out)
+    assert (plain["drafted"], plain["acceptance_rate"]) == (0, None)
+    guessed = json.loads(paddock(*asked, "--speculate", "demo").out)
+    assert guessed["text"] == plain["text"]
+    assert guessed["acceptance_rate"] == guessed["accepted"] / guessed["drafted"] == 1.0
+    lookup = json.loads(paddock(*asked, "--speculate", "lookup").out)
+    assert lookup["text"] == plain["text"]
+    line = paddock("run", "One day", "-n", "24", "--dtype", "fp32", "--speculate", "demo").err
+    assert re.search(r", (\d+) of \1 guesses right\]\n$", line)
+    wrong = paddock("run", "One day", "--speculate", "lokup")
+    assert wrong.code == 1
+    assert "lokup" in wrong.err
+
+
 def test_slow_path_and_stop(paddock: Callable[..., Any]) -> None:
     fast = json.loads(paddock("run", "One day", "-n", "8", "--json", "--dtype", "fp32").out)
     slow = paddock("run", "One day", "-n", "8", "--json", "--dtype", "fp32", "--no-past")

@@ -92,6 +92,7 @@ requests = st.builds(
     n=st.sampled_from([1, 1, 1, 2, 3]),
     constrain=st.sampled_from([None, None, lambda: Thirds(99), lambda: Thirds(3)]),
     logprobs=st.sampled_from([None, None, 0, 3]),
+    prompt_logprobs=st.sampled_from([None, None, None, 1]),
 )
 shapes = st.sampled_from(
     [
@@ -145,6 +146,7 @@ class Diary:
     def add(self, event: Event) -> None:
         key = (event.request, event.index)
         assert key not in self.last, "an event after the last"
+        assert not event.prompt or key not in self.tokens
         said = self.tokens.setdefault(key, [])
         if event.token is not None:
             said.append(event.token)

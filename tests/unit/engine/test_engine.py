@@ -51,6 +51,7 @@ def test_an_answer_ends_with_the_pages_where_those_hold_less_than_the_context() 
         (lambda: Request([1], stop=("",)), UsageError, "stop string is empty"),
         (lambda: Request([1], n=0), UsageError, "n is 0"),
         (lambda: Request([1], logprobs=-1), UsageError, "logprobs is -1"),
+        (lambda: Request([1], prompt_logprobs=-1), UsageError, "prompt_logprobs is -1"),
         (lambda: Request([1] * 64), PromptTooLong, "64 tokens"),
         (lambda: Request([1], stop=("x",)), UsageError, "need a tokenizer"),
         (lambda: Request([1, VOCAB]), GenerationError, r"outside 0\.\.49"),
@@ -202,6 +203,21 @@ def test_log_probabilities_come_with_the_events() -> None:
     assert [(event.logprob, event.top) for event in plain] == [(None, ())] * 2
 
 
+def test_log_probabilities_of_the_prompt_come_with_the_first_event() -> None:
+    engine = Engine(ScriptedRuntime(script, limits(4, 40, 4)))
+    prompt = list(range(3, 20))
+    plain = Request(prompt, max_new_tokens=4)
+    engine.run([plain])  # cached pages do not help: every position has to be seen
+    events = list(engine.stream([Request(prompt, max_new_tokens=4, prompt_logprobs=2, n=2)]))
+    first = next(event for event in events if event.index == 0)
+    assert [choice.token for choice in first.prompt] == prompt[1:]
+    assert all(choice.logprob == -math.log(2) for choice in first.prompt)
+    assert sum(bool(event.prompt) for event in events) == 1
+    for index in (0, 1):
+        tokens = [event.token for event in events if event.index == index]
+        assert tokens == alone(plain, 64)
+
+
 def test_a_constraint_is_kept_and_may_end_the_answer() -> None:
     engine = Engine(ScriptedRuntime(script, limits(64, 1, 1)))
     request = Request([1], max_new_tokens=20, constrain=lambda: Thirds(6))
@@ -260,6 +276,18 @@ def test_after_an_error_of_the_runtime_the_same_step_can_be_tried_again() -> Non
             failed += 1
     assert failed == 1
     assert tokens == alone(request, 64)
+
+
+def test_a_constraint_that_cannot_be_made_leaves_nothing_behind() -> None:
+    def broken() -> Thirds:
+        raise ValueError("no grammar")
+
+    engine = Engine(ScriptedRuntime(script, limits(4, 40, 4)))
+    with pytest.raises(ValueError, match="no grammar"):
+        engine.run([Request([1]), Request([2], constrain=broken)])
+    with pytest.raises(ValueError, match="no grammar"):
+        engine.add(Request([2], constrain=broken))
+    assert engine.idle
 
 
 def test_closing_cancels_and_frees() -> None:

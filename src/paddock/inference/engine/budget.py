@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-FIRST, LEAST = 64, 16
+FIRST, LEAST = 64, 32
 """Tokens beside decoding requests before anything was measured, and at least."""
 
 
 class PrefillBudget:
-    """``most`` tokens where nobody decodes, else what takes ``stall_s`` seconds.
+    """``most`` tokens where nobody decodes, else what makes a step last ``stall_s`` seconds.
 
-    The time of a token is taken from the latest steps, so it follows the machine's load and the
-    growing cost of attention.
+    What a step costs without a prompt and what a prompt's token adds are taken from the latest
+    steps, so they follow the machine's load and the growing cost of attention. Where decoding alone
+    takes long, prompts still get half of ``stall_s``.
     """
 
     def __init__(self, most: int, stall_s: float) -> None:
         self._most = most
         self._stall_s = stall_s
+        self._decode_s = 0.0
         self._token_s: float | None = None
 
     def tokens(self, *, decoding: bool) -> int:
         """Prompt tokens for the next step."""
         if not decoding:
             return self._most
-        fitting = FIRST if self._token_s is None else int(self._stall_s / self._token_s)
-        return min(self._most, max(LEAST, fitting))
+        if self._token_s is None:
+            return min(self._most, FIRST)
+        time_s = max(self._stall_s - self._decode_s, self._stall_s / 2)
+        return min(self._most, max(LEAST, int(time_s / self._token_s)))
 
-    def measured(self, tokens: int, seconds: float) -> None:
-        """A step with ``tokens`` (1 or more) of prompts took ``seconds``."""
-        token_s = max(seconds, 1e-9) / tokens
+    def measured(self, tokens: int, seconds: float, *, decoding: bool) -> None:
+        """A step with ``tokens`` of prompts, and perhaps with others decoding, took ``seconds``."""
+        if not tokens:
+            self._decode_s = (self._decode_s + seconds) / 2
         # A few tokens cost about as much as one: such a step says little about many.
-        if tokens >= LEAST:
+        elif tokens >= LEAST:
+            spent = seconds - self._decode_s if decoding else seconds
+            token_s = max(spent, 1e-9) / tokens
             self._token_s = token_s if self._token_s is None else (self._token_s + token_s) / 2

@@ -12,12 +12,13 @@ from paddock.inference.engine.generation import Generation
 from paddock.inference.engine.options import EngineOptions
 from paddock.inference.engine.request import Event, Finish, Request
 from paddock.inference.engine.scheduler import Scheduler
+from paddock.inference.engine.share import right_choices, work_of
 from paddock.inference.engine.speculate.base import Drafter, Wanted
 from paddock.inference.engine.stats import Counters, EngineStats
 from paddock.inference.runtimes.base import Batch, Choice, Runtime, Work
 from paddock.inference.tokenizer.base import Tokenizer
 
-Share = tuple[Generation, Work]
+Planned = tuple[Generation, Work]
 
 
 class Engine:
@@ -115,10 +116,12 @@ class Engine:
         for request in requests:
             self._check(request)
         events: list[Event] = []
-        with self._lock:
-            numbers = [self._enqueue(each, events, i) for i, each in enumerate(requests)]
+        numbers: list[int] = []
         left = sum(request.n for request in requests)
         try:
+            for i, request in enumerate(requests):
+                with self._lock:
+                    numbers.append(self._enqueue(request, events, i))
             while left:
                 self._advance()
                 for event in _drain(events):
@@ -196,10 +199,10 @@ class Engine:
             # Without the lock, so that requests can be added and cancelled meanwhile.
             planned = self._works(shares)
             choices: list[Choice] = []
-            begin = self._clock()
             if planned:
+                begin = self._clock()
                 choices = self.runtime.step(Batch(tuple([work for _, work in planned])))
-                self._measure(planned, self._clock() - begin)
+                self._measure(shares, self._clock() - begin)
             with self._lock:
                 self._take(planned, choices)
         finally:
@@ -216,14 +219,14 @@ class Engine:
         if scheduler.waiting:
             for one in scheduler.admit():
                 self._counters.admitted(one)
-        decoding = any(one.missing == 1 for one in scheduler.running)
-        return scheduler.shares(self._budget.tokens(decoding=decoding))
+        return scheduler.shares(self._budget)
 
-    def _works(self, shares: list[tuple[Generation, int]]) -> list[Share]:
+    def _works(self, shares: list[tuple[Generation, int]]) -> list[Planned]:
         guesses = self._guesses(shares) if self.drafter is not None else {}
-        planned: list[Share] = []
+        vocab = self.runtime.limits.vocab_size
+        planned: list[Planned] = []
         for one, n in shares:
-            work = _work(one, n, guesses.get(one.number, ()))
+            work = work_of(one, n, guesses.get(one.number, ()) if guesses else (), vocab)
             if work is None:
                 one.over = "stop"
                 self._over.append(one)
@@ -250,14 +253,14 @@ class Engine:
         proposed = self.drafter.propose(wanted)
         return {one.number: guess for one, guess in zip(decoding, proposed, strict=True) if guess}
 
-    def _measure(self, planned: list[Share], seconds: float) -> None:
-        tokens = sum([len(work.tokens) for one, work in planned if one.missing > 1])
+    def _measure(self, shares: list[tuple[Generation, int]], seconds: float) -> None:
+        prompts = [n for _, n in shares if n > 1]
+        tokens = sum(prompts)
         self._counters.steps += 1
-        if tokens:
-            self._counters.computed_tokens += tokens
-            self._budget.measured(tokens, seconds)
+        self._counters.computed_tokens += tokens
+        self._budget.measured(tokens, seconds, decoding=len(prompts) < len(shares))
 
-    def _take(self, planned: list[Share], choices: list[Choice]) -> None:
+    def _take(self, planned: list[Planned], choices: list[Choice]) -> None:
         """Gives each answer its choices: those of right guesses, and the one after them."""
         at = 0
         for one, work in planned:
@@ -270,8 +273,13 @@ class Engine:
             at += 1 + work.n_draft
             if one.over:
                 continue
+            if one.scoring:
+                one.scored += given
+                one.computed = end
+                self._scheduler.register(one)
+                continue
             if work.n_draft:
-                given = _right(work, given)
+                given = right_choices(work, given)
                 one.verified(work.n_draft, len(given) - 1)
                 self._counters.drafted += work.n_draft
                 self._counters.accepted += len(given) - 1
@@ -282,9 +290,10 @@ class Engine:
                 if finish:
                     break
             # Guesses behind a stop were computed and are not part of the text.
-            one.computed = min(end - work.n_draft + len(given) - 1, len(one.tokens))
+            computed = end - work.n_draft + len(given) - 1
             if not one.request.use_past:
-                one.computed = 0
+                computed = 0
+            one.computed = min(computed, len(one.tokens))
             self._scheduler.register(one)
             if finish:
                 self._counters.finished(finish)
@@ -319,42 +328,3 @@ def _drain(events: list[Event]) -> list[Event]:
     taken = events[:]
     del events[: len(taken)]
     return taken
-
-
-def _work(one: Generation, n: int, guesses: Sequence[int]) -> Work | None:
-    """The next ``n`` tokens that the cache lacks, and ``guesses``; None if nothing may follow."""
-    start = one.computed
-    tokens = one.tokens[start : start + n]
-    if start + n < len(one.tokens):
-        return Work(one.number, tokens, start, one.pages, None)
-    allowed = None
-    if one.constraint is not None:
-        allowed = one.constraint.allowed()
-        if allowed is not None and not any(allowed):
-            return None
-    history: Sequence[int] = ()
-    if one.sampling.penalized:
-        history = [*one.tokens, *guesses] if guesses else one.tokens
-    if guesses:
-        tokens += guesses
-    return Work(
-        one.number,
-        tokens,
-        start,
-        one.pages,
-        one.sampling,
-        history,
-        one.n_prompt,
-        len(guesses),
-        one.request.logprobs,
-        allowed,
-    )
-
-
-def _right(work: Work, choices: list[Choice]) -> list[Choice]:
-    """The choices up to the first that differs from its guess, which is right all the same."""
-    guesses = work.tokens[len(work.tokens) - work.n_draft :]
-    for i, guess in enumerate(guesses):
-        if choices[i].token != guess:
-            return choices[: i + 1]
-    return choices

@@ -22,7 +22,7 @@ class Generation:
     __slots__ = (
         "_accepted", "_drafted", "cached", "computed", "constraint", "draft_length",
         "end", "events", "index", "label", "n_prompt", "name", "number", "over", "pages",
-        "registered", "request", "sampling", "text", "tokens",
+        "registered", "request", "sampling", "scored", "text", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +55,7 @@ class Generation:
         self.computed = 0
         self.cached = 0
         self.over: Finish | None = None
+        self.scored: list[Choice] = []
         self._drafted = 0
         self._accepted = 0
 
@@ -62,6 +63,19 @@ class Generation:
     def missing(self) -> int:
         """How many tokens the cache does not hold yet; 1 while decoding."""
         return len(self.tokens) - self.computed
+
+    @property
+    def scoring(self) -> bool:
+        """Whether the next step gives the log probability of the prompt's next token."""
+        wanted = self.request.prompt_logprobs is not None and self.index == 0
+        return wanted and len(self.scored) < self.n_prompt - 1
+
+    def restart(self) -> None:
+        """Forgets that anything is in the cache, and what was not read off it to the end."""
+        self.pages = ()
+        self.name = self.registered = self.computed = 0
+        if self.scoring:
+            self.scored.clear()
 
     def most_guesses(self) -> int:
         """How many guesses the next step may verify without running past the end."""
@@ -97,8 +111,9 @@ class Generation:
             if self.text.stopped is not None and stop is None:
                 finish, stop = "stop", self.text.stopped
         usage = self._usage() if finish else None
+        prompt = tuple(self.scored) if len(self.tokens) == self.n_prompt + 1 else ()
         self.events.append(
-            Event(self.label, token, text, finish, self.index, logprob, top, stop, usage)
+            Event(self.label, token, text, finish, self.index, logprob, top, stop, usage, prompt)
         )
         return finish
 

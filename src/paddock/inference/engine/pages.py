@@ -122,11 +122,6 @@ class PageTable:
             else:
                 heapq.heappush(self._free, page)
 
-    def clear(self) -> None:
-        """Forgets what cached pages hold, as after weights were replaced."""
-        while self._unused:
-            heapq.heappush(self._free, self._evict())
-
     def _evict(self) -> int:
         page, _ = self._unused.popitem(last=False)
         del self._registered[self._contents.pop(page)]

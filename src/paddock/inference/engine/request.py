@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from paddock.errors import GenerationError, UsageError
-from paddock.inference.runtimes.base import SamplingParams
+from paddock.inference.runtimes.base import Choice, SamplingParams
 
 Finish = Literal["stop", "length", "cancelled"]
 """``stop``: a stop token or string, or nothing more was allowed. ``length``: ``max_new_tokens`` or
@@ -40,8 +40,10 @@ class Request:
 
     ``n`` answers are made, answer ``i`` with ``sampling.seed + i``. ``logprobs`` asks for the log
     probability of each token and of that many likeliest ones (see ``Choice``). ``constrain`` is
-    called once for each answer and gives what restricts it. ``speculate=False`` makes no guesses
-    for this request.
+    called once for each answer, by ``add``, and gives what restricts it; whatever takes long, such
+    as compiling a grammar, is done before. ``speculate=False`` makes no guesses for this request.
+    ``prompt_logprobs`` asks for the log probabilities of the prompt's own tokens, which are then
+    computed one a step.
     """
 
     prompt: Sequence[int]
@@ -55,6 +57,7 @@ class Request:
     logprobs: int | None = None
     constrain: Callable[[], Constraint] | None = None
     speculate: bool = True
+    prompt_logprobs: int | None = None
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -65,8 +68,10 @@ class Request:
             raise UsageError("a stop string is empty", hint="leave it out")
         if self.n < 1:
             raise UsageError(f"n is {self.n}", hint="ask for 1 answer or more")
-        if self.logprobs is not None and self.logprobs < 0:
-            raise UsageError(f"logprobs is {self.logprobs}", hint="use 0 or more, or None")
+        for name in ("logprobs", "prompt_logprobs"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise UsageError(f"{name} is {value}", hint="use 0 or more, or None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,8 @@ class Event:
     was allowed). ``logprob`` and ``top`` are as in ``Choice``.
 
     The last event of an answer carries ``finish``, all text that was held back, the ``usage``, and
-    in ``stop`` the stop string or token that ended it.
+    in ``stop`` the stop string or token that ended it. The first event of answer 0 carries in
+    ``prompt`` the log probabilities of the prompt's tokens from the second on, if asked for.
     """
 
     request: int
@@ -111,3 +117,4 @@ class Event:
     top: tuple[tuple[int, float], ...] = ()
     stop: str | int | None = None
     usage: Usage | None = None
+    prompt: tuple[Choice, ...] = ()

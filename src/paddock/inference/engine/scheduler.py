@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 
+from paddock.inference.engine.budget import PrefillBudget
 from paddock.inference.engine.generation import Generation
 from paddock.inference.engine.pages import ROOT, PageTable
 from paddock.inference.runtimes.base import Limits
@@ -65,7 +66,7 @@ class Scheduler:
             spare = self.pages.available - len(self.running)
             if self._blocked == (one.number, spare):
                 break
-            shared, name = self.pages.find(one.tokens) if self._shares(one) else ((), ROOT)
+            shared, name = self._find(one)
             if self._in_the_making(one, len(shared)):
                 at += 1
                 continue
@@ -82,19 +83,22 @@ class Scheduler:
             admitted.append(one)
         return admitted
 
-    def shares(self, budget: int) -> list[tuple[Generation, int]]:
+    def shares(self, budget: PrefillBudget) -> list[tuple[Generation, int]]:
         """How many tokens each running answer computes now: 1 if it decodes, else of its prompt.
 
-        Prompts have ``budget`` together. Half of it is the oldest's, so that a long one gets on;
-        the rest goes to whoever needs least, so that a short one need not wait for long ones.
+        Prompts share what ``budget`` allows. Half of it is the oldest's, so that a long one gets
+        on; the rest goes to whoever needs least, so that a short one need not wait for long ones.
         """
-        prompts = [one for one in self.running if one.missing > 1]
+        prompts = [
+            one for one in self.running if len(one.tokens) - one.computed > 1 and not one.scoring
+        ]
         if not prompts:
             return [(one, 1) for one in self.running]
+        tokens = budget.tokens(decoding=len(prompts) < len(self.running))
         given = {id(one): 0 for one in prompts}
         oldest = prompts[0]
-        given[id(oldest)] = min(oldest.missing, max(1, budget // 2))
-        left = budget - given[id(oldest)]
+        given[id(oldest)] = min(oldest.missing, max(1, tokens // 2))
+        left = tokens - given[id(oldest)]
         for one in sorted(prompts, key=lambda one: one.missing - given[id(one)]):
             more = min(left, one.missing - given[id(one)])
             given[id(one)] += more
@@ -113,13 +117,15 @@ class Scheduler:
     def register(self, one: Generation) -> None:
         """Makes the pages that became full known, for texts that begin alike."""
         size = self._limits.page_size
-        if not self._shares(one):
-            return
-        while (one.registered + 1) * size <= one.computed:
+        while one.computed >= (one.registered + 1) * size and self._shares(one):
             begin = one.registered * size
             content = one.tokens[begin : begin + size]
             one.name = self.pages.register(one.name, content, one.pages[one.registered])
             one.registered += 1
+
+    def _find(self, one: Generation) -> tuple[tuple[int, ...], int]:
+        """The pages that others computed and ``one`` may use, and the name of their text."""
+        return self.pages.find(one.tokens) if self._shares(one) and not one.scoring else ((), ROOT)
 
     def _shares(self, one: Generation) -> bool:
         return self._reuse and one.request.use_past
@@ -140,8 +146,6 @@ class Scheduler:
     def _preempt(self, one: Generation) -> None:
         self.running.remove(one)
         self.pages.give_back(one.pages)
-        one.pages = ()
-        one.computed = one.registered = 0
-        one.name = ROOT
+        one.restart()
         insort(self.waiting, one, key=_number)
         self.preemptions += 1
