@@ -11,7 +11,10 @@ setup(
             # Loaded with ctypes, not imported; the name puts the library beside native.py.
             "paddock.inference.runtimes.torch._decode",
             sources=["native/decode.cpp", "native/products.cpp"],
-            depends=["native/kernels.h", "native/matrix.h", "native/pool.h"],
+            depends=[
+                f"native/{name}.h"
+                for name in ("dots", "kernels", "matrix", "pool", "products", "target")
+            ],
             language="c++",
             extra_compile_args=[
                 "-std=c++17",
