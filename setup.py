@@ -8,12 +8,21 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            # Loaded with ctypes, not imported; the name puts the library beside native.py.
-            "paddock.inference.runtimes.torch._decode",
-            sources=["native/decode.cpp", "native/products.cpp"],
+            # Loaded with ctypes, not imported; the name puts the library beside kernels/library.py.
+            "paddock.inference.kernels._native",
+            sources=["native/decode.cpp", "native/matrices.cpp", "native/products.cpp"],
             depends=[
                 f"native/{name}.h"
-                for name in ("dots", "kernels", "matrix", "pool", "products", "target")
+                for name in (
+                    "dots",
+                    "kernels",
+                    "lanes",
+                    "matrix",
+                    "pool",
+                    "products",
+                    "quantize",
+                    "target",
+                )
             ],
             language="c++",
             extra_compile_args=[

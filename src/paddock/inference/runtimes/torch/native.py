@@ -155,8 +155,8 @@ class NativeDecoder:
 
 @cache
 def _library() -> ctypes.CDLL | str:
-    folder = Path(__file__).parent
-    files = [folder / f"_decode{suffix}" for suffix in EXTENSION_SUFFIXES]
+    folder = Path(__file__).parents[2] / "kernels"
+    files = [folder / f"_native{suffix}" for suffix in EXTENSION_SUFFIXES]
     found = next((file for file in files if file.exists()), None)
     if found is None:
         return "its library was not built (a C++ compiler at install time builds it)"
