@@ -1,4 +1,4 @@
-"""Finds native/'s library and declares its functions on matrices; whoever needs others adds them."""
+"""Finds the C++ library and declares its functions on matrices; other rooms add their own."""
 
 from __future__ import annotations
 

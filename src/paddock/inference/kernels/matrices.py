@@ -61,7 +61,7 @@ def product(
 def row(
     weights: npt.NDArray[Any], index: int, *, shape: tuple[int, int] | None = None
 ) -> npt.NDArray[np.float32]:
-    """The ``k`` weights of output ``index`` as fp32; ``weights`` and ``shape`` as in ``product``."""
+    """The ``k`` weights of output ``index`` in fp32; ``weights``, ``shape`` as in ``product``."""
     matrix, kept = _matrix(weights, shape)
     if not 0 <= index < matrix.n:
         raise UsageError(f"row {index} of a matrix of {matrix.n} rows")
