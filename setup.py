@@ -1,7 +1,9 @@
-"""Builds the C++ code that makes decoding on CPUs fast; everything else is in pyproject.toml.
+"""Builds the C++ library of the native runtime; everything else is in pyproject.toml.
 
-Optional: where no compiler is found the installation succeeds and PyTorch's operations serve.
+Optional: where no compiler is found the installation succeeds and PyTorch serves if it is there.
 """
+
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -10,20 +12,10 @@ setup(
         Extension(
             # Loaded with ctypes, not imported; the name puts the library beside kernels/library.py.
             "paddock.inference.kernels._native",
-            sources=["native/decode.cpp", "native/matrices.cpp", "native/products.cpp"],
-            depends=[
-                f"native/{name}.h"
-                for name in (
-                    "dots",
-                    "kernels",
-                    "lanes",
-                    "matrix",
-                    "pool",
-                    "products",
-                    "quantize",
-                    "target",
-                )
+            sources=[
+                f"native/{name}.cpp" for name in ("matrices", "paddock", "products", "rows")
             ],
+            depends=[str(path) for path in sorted(Path("native").glob("*.h"))],
             language="c++",
             extra_compile_args=[
                 "-std=c++17",

@@ -173,7 +173,7 @@ int main(int count, char** values) {
     const unsigned cases = count > 1 ? static_cast<unsigned>(std::atoi(values[1])) : 300;
     const unsigned first = count > 2 ? static_cast<unsigned>(std::atoi(values[2])) : 0;
     std::vector<const Products*> sets;
-    for (int32_t set = Set::base; set <= Set::dotprod; set++)
+    for (int32_t set = base; set <= dotprod; set++)
         if (products(set)) sets.push_back(products(set));
     double worst = 0;
     for (unsigned seed = first; seed < first + cases; seed++) {

@@ -120,7 +120,7 @@ PADDOCK_EXPORT int paddock_product(
 // out (k floats) = the weights of one output. 0, or 2 if there is no such output.
 PADDOCK_EXPORT int paddock_row(const paddock::Matrix* w, int index, float* out) {
     if (!paddock::matrix_fits(*w) || index < 0 || index >= w->n) return 2;
-    paddock::products(paddock::Set::base)->row(*w, index, out);
+    paddock::products(paddock::base)->row(*w, index, out);
     return 0;
 }
 

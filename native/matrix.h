@@ -98,9 +98,7 @@ struct Products {
 };
 
 // Instruction sets by number; `best` is the best this CPU has.
-struct Set {
-    enum : int32_t { best = 0, base = 1, avx2 = 2, avxvnni = 3, avx512vnni = 4, dotprod = 5 };
-};
+enum Set : int32_t { best = 0, base = 1, avx2 = 2, avxvnni = 3, avx512vnni = 4, dotprod = 5 };
 
 // Null if this CPU, or this build, lacks the set.
 const Products* products(int32_t set);

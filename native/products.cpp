@@ -101,7 +101,7 @@ static void dequantize_row(const Matrix& w, int index, float* out) {
 #define PADDOCK_NEON 5
 #define PADDOCK_SDOT 6
 
-#define PADDOCK_SET base
+#define PADDOCK_SET set_base
 #define PADDOCK_WIDTH 4
 #if defined(__x86_64__)
 #define PADDOCK_NAME "SSE2"
@@ -121,7 +121,7 @@ static void dequantize_row(const Matrix& w, int index, float* out) {
 #if defined(__x86_64__)
 
 PADDOCK_TARGET("avx2,fma,f16c")
-#define PADDOCK_SET avx2
+#define PADDOCK_SET set_avx2
 #define PADDOCK_NAME "AVX2"
 #define PADDOCK_WIDTH 8
 #define PADDOCK_REGISTERS 16
@@ -130,7 +130,7 @@ PADDOCK_TARGET("avx2,fma,f16c")
 PADDOCK_TARGET_END
 
 PADDOCK_TARGET("avxvnni,avx2,fma,f16c")
-#define PADDOCK_SET avxvnni
+#define PADDOCK_SET set_avxvnni
 #define PADDOCK_NAME "AVX-VNNI"
 #define PADDOCK_WIDTH 8
 #define PADDOCK_REGISTERS 16
@@ -139,7 +139,7 @@ PADDOCK_TARGET("avxvnni,avx2,fma,f16c")
 PADDOCK_TARGET_END
 
 PADDOCK_TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma,f16c")
-#define PADDOCK_SET avx512vnni
+#define PADDOCK_SET set_avx512vnni
 #define PADDOCK_NAME "AVX-512 VNNI"
 #define PADDOCK_WIDTH 16
 #define PADDOCK_REGISTERS 32
@@ -150,7 +150,7 @@ PADDOCK_TARGET_END
 #elif defined(__aarch64__)
 
 PADDOCK_TARGET("arch=armv8.2-a+dotprod")
-#define PADDOCK_SET dotprod
+#define PADDOCK_SET set_dotprod
 #define PADDOCK_NAME "NEON with dot product"
 #define PADDOCK_WIDTH 4
 #define PADDOCK_REGISTERS 32
@@ -179,38 +179,38 @@ static bool has_avxvnni() {
 static bool has(int32_t set) {
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c()) return false;
-    if (set == Set::avxvnni) return has_avxvnni();
-    return set == Set::avx2 ||
+    if (set == avxvnni) return has_avxvnni();
+    return set == avx2 ||
            (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
             __builtin_cpu_supports("avx512vnni"));
 }
 
 const Products* products(int32_t set) {
-    if (set == Set::base) return &base::table;
+    if (set == base) return &set_base::table;
     const struct {
         int32_t set;
         const Products* table;
-    } known[] = {{Set::avx512vnni, &avx512vnni::table},
-                 {Set::avxvnni, &avxvnni::table},
-                 {Set::avx2, &avx2::table}};
+    } known[] = {{avx512vnni, &set_avx512vnni::table},
+                 {avxvnni, &set_avxvnni::table},
+                 {avx2, &set_avx2::table}};
     for (const auto& one : known)
-        if ((set == Set::best || set == one.set) && has(one.set)) return one.table;
-    return set == Set::best ? &base::table : nullptr;
+        if ((set == best || set == one.set) && has(one.set)) return one.table;
+    return set == best ? &set_base::table : nullptr;
 }
 
 #elif defined(__aarch64__)
 
 const Products* products(int32_t set) {
     const bool able = getauxval(AT_HWCAP) & 1 << 20;  // HWCAP_ASIMDDP
-    if ((set == Set::best || set == Set::dotprod) && able) return &dotprod::table;
-    return set == Set::best || set == Set::base ? &base::table : nullptr;
+    if ((set == best || set == dotprod) && able) return &set_dotprod::table;
+    return set == best || set == base ? &set_base::table : nullptr;
 }
 
 #else
 
 const Products* products(int32_t set) {
-    return set == Set::best || set == Set::base ? &base::table : nullptr;
+    return set == best || set == base ? &set_base::table : nullptr;
 }
 
 #endif

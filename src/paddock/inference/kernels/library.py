@@ -29,13 +29,13 @@ class Matrix(ctypes.Structure):
 
 def unavailable() -> str | None:
     """None if the library is there and of this ABI, else why not, in words."""
-    found = _library()
+    found = find()
     return found if isinstance(found, str) else None
 
 
 def library() -> ctypes.CDLL:
     """The library. Raises DeviceError where it was not built or is another version's."""
-    found = _library()
+    found = find()
     if isinstance(found, str):
         raise DeviceError(f"Paddock's C++ library cannot be used: {found}")
     return found
@@ -70,12 +70,13 @@ def available_sets() -> list[str]:
 
 
 @cache
-def _library() -> ctypes.CDLL | str:
+def find() -> ctypes.CDLL | str:
+    """The library, or in words why it cannot be used."""
     folder = Path(__file__).parent
     files = [folder / f"_native{suffix}" for suffix in EXTENSION_SUFFIXES]
     found = next((file for file in files if file.exists()), None)
     if found is None:
-        return "it was not built (a C++ compiler at install time builds it)"
+        return "it was not built, because no C++ compiler was found at installation"
     try:
         native = ctypes.CDLL(str(found))
         native.paddock_matrices_abi.restype = c_int
