@@ -1,4 +1,4 @@
-"""A Llama in plain numpy and doubles, and random checkpoints: what the native runtime is held to."""
+"""A Llama in numpy and doubles, and random checkpoints: what the native runtime is held to."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RandomCheckpoint:
 
 
 def rounded(x: Array) -> Array:
-    """Activations as products with packed matrices see them: int8 in groups of 32, one scale each."""
+    """Activations as packed matrices see them: int8 in groups of 32, one scale each."""
     groups = x.reshape(-1, 32)
     scale = np.abs(groups).max(1, keepdims=True) / 127
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -59,7 +59,7 @@ def exact(x: Array) -> Array:
 
 
 def logits(checkpoint: Any, tokens: list[int], seen: Callable[[Array], Array] = exact) -> Array:
-    """(len(tokens), vocab) in doubles; packed matrices are multiplied with ``seen(activations)``."""
+    """(len(tokens), vocab) in doubles; packed matrices see ``seen(activations)``."""
     config = checkpoint.config()
     weights = dict(checkpoint.stored())
     n, half = len(tokens), config.head_dim // 2

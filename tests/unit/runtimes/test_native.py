@@ -1,4 +1,4 @@
-"""The native runtime's manners: the same bits however a step is put together, and what it refuses."""
+"""The native runtime: the same bits however a step is put together, and what it refuses."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def in_pieces(ours: NativeRuntime, texts: list[list[int]], sizes: list[int]) -> 
         for i, text in enumerate(texts):
             part = text[done[i] : done[i] + sizes[(step + i) % len(sizes)]]
             if part:
-                work.append(Work(i, part, done[i], pages_of(ours, i), GREEDY, n_draft=len(part) - 1))
+                work.append(
+                    Work(i, part, done[i], pages_of(ours, i), GREEDY, n_draft=len(part) - 1)
+                )
         if not work:
             break
         rows = ours.logits(Batch(tuple(work)))

@@ -63,7 +63,9 @@ def build(
     _known("kv", kv, KINDS)
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}", hint="use 1 or more")
-    limits = _limits(vocab_size or config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache)
+    limits = _limits(
+        vocab_size or config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache
+    )
     if kv == "auto":
         kv = "fp32" if dtype == "fp32" or (dtype == "auto" and config.dtype == "fp32") else "fp16"
     weight_bytes = _weight_bytes(checkpoint, dtype)
@@ -76,7 +78,7 @@ def build(
     weights = load(checkpoint, config, dtype)
     kept = new_cache(kv, config, limits)
     return NativeRuntime(
-        config, weights, kept, limits, _threads(threads, weight_bytes), instructions
+        config, weights, kept, limits, _threads(threads, weight_bytes), instructions, dtype
     )
 
 
@@ -118,7 +120,9 @@ def _weight_bytes(checkpoint: Checkpoint, dtype: str) -> int:
     total = 0
     for info in checkpoint.infos():
         plain = info.dtype in ("bf16", "fp16", "fp32")
-        size = ITEM_BYTES[dtype] * math.prod(info.shape) if plain and dtype != "auto" else info.nbytes
+        size = (
+            ITEM_BYTES[dtype] * math.prod(info.shape) if plain and dtype != "auto" else info.nbytes
+        )
         total += int(size)
     return total
 
