@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 NATIVE = Path(__file__).parents[3] / "native"
-FLAGS = ("-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-Wall", "-Wextra", "-Wno-psabi")
+FLAGS = ("-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-Wall", "-Wextra", "-Wno-psabi", "-pthread")
 
 
 def _build(compiler: str, out: Path, *flags: str) -> None:
     found = shutil.which(compiler)
     if found is None:
         pytest.skip(f"{compiler} is not installed")
-    sources = [str(NATIVE / f"{name}.cpp") for name in ("products", "check_products")]
+    sources = [str(NATIVE / f"{name}.cpp") for name in ("products", "matrices", "check_products")]
     made = subprocess.run(
         [found, *FLAGS, *flags, *sources, "-o", str(out)], capture_output=True, text=True
     )
