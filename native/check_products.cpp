@@ -163,7 +163,7 @@ bool poison(const Products& p, Case& c) {
 
 extern "C" int paddock_repack(int, const void*, int, int, int, void*);
 
-// Rounding comes within a step of the weights, GGUF's blocks keep their bytes, and neither leaves its
+// Rounding comes within two steps of the weights (the end of the range is cut off), GGUF's blocks keep their bytes, and neither leaves its
 // arrays.
 bool rounds(const Products& p, Case& c) {
     const int bits = c.pick(0, 1) ? 4 : 8, n = c.pick(1, 40), k = 32 * c.pick(1, 4);
@@ -184,7 +184,7 @@ bool rounds(const Products& p, Case& c) {
             float size = 0;
             for (int j = i / 32 * 32; j < i / 32 * 32 + 32; j++)
                 size = std::max(size, std::fabs(data[o * k + j]));
-            if (!(std::fabs(row[i] - data[o * k + i]) <= size / (1 << (bits - 1)) * 1.01f))
+            if (!(std::fabs(row[i] - data[o * k + i]) <= size / (1 << (bits - 2))))
                 return false;
         }
     }

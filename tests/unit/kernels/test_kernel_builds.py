@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 NATIVE = Path(__file__).parents[3] / "native"
-FLAGS = ("-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-Wall", "-Wextra", "-Wno-psabi", "-pthread")
+FLAGS = (
+    "-std=c++17",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-Wall",
+    "-Wextra",
+    "-Wno-psabi",
+    "-pthread",
+)
 
 
 def _build(compiler: str, out: Path, *flags: str) -> None:
