@@ -1,20 +1,27 @@
 #!/bin/sh
-# Runs native/decode.cpp on random little models under AddressSanitizer, UBSan and ThreadSanitizer,
-# and once with the code of 16-float vectors on any CPU. Usage: scripts/check_native.sh [CASES]
+# Runs the native library on random products and random little models under AddressSanitizer, UBSan
+# and ThreadSanitizer, and once with the code of 16-float vectors on any CPU.
+# Usage: scripts/check_native.sh [CASES]
 set -eu
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 flags="-std=c++17 -O1 -g -ffp-contract=fast -fno-math-errno -Wall -Wextra -Wno-psabi -pthread"
-check() {
+cases=${1:-100}
+build() {
+    echo "== $1"
     name=$1
     shift
-    echo "== $name"
     # shellcheck disable=SC2086
-    ${CXX:-g++} $flags "$@" native/check.cpp -o "$out/$name"
-    "$out/$name" "$cases"
+    ${CXX:-g++} $flags "$@" native/products.cpp -o "$out/$name"
 }
-cases=${1:-300}
+check() {
+    build "$@" native/check.cpp native/rows.cpp
+    "$out/$1" "$cases"
+}
+build products -fsanitize=address,undefined -fno-sanitize-recover=all native/check_products.cpp \
+    native/matrices.cpp
+"$out/products" "$cases" "$(date +%s)"
 check address -fsanitize=address,undefined -fno-sanitize-recover=all
 check wide -fsanitize=address,undefined -fno-sanitize-recover=all -DPADDOCK_BASE_WIDTH=16
 check threads -fsanitize=thread

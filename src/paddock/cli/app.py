@@ -7,7 +7,20 @@ from typing import Annotated, Any
 import typer
 
 from paddock._version import __version__
-from paddock.cli import chat, convert, export, inspect, key, models, options, pull, run, serve
+from paddock.cli import (
+    chat,
+    convert,
+    export,
+    inspect,
+    key,
+    make_random,
+    models,
+    options,
+    pull,
+    quantize,
+    run,
+    serve,
+)
 from paddock.cli.help import Command, Group, examples
 
 EXAMPLES = """
@@ -17,7 +30,19 @@ paddock pull llama2-7b-chat               fetch a real one
 paddock run -m llama2-7b-chat --chat "Who are you?"
 """
 
-ORDER = ("run", "chat", "serve", "key", "export", "pull", "models", "inspect", "convert")
+ORDER = (
+    "run",
+    "chat",
+    "serve",
+    "key",
+    "export",
+    "pull",
+    "models",
+    "inspect",
+    "convert",
+    "quantize",
+    "make-random",
+)
 """The commands as the help lists them; typer would put groups last."""
 
 
@@ -47,6 +72,8 @@ def _application() -> typer.Typer:
     app.add_typer(models.app, name="models", cls=Group, epilog=examples(models.EXAMPLES))
     app.command(cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
     app.command(cls=Command, epilog=examples(convert.EXAMPLES))(convert.convert)
+    app.command(cls=Command, epilog=examples(quantize.EXAMPLES))(quantize.quantize)
+    app.command(cls=Command, epilog=examples(make_random.EXAMPLES))(make_random.make_random)
     return app
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 
-from paddock.errors import UsageError, nearest
+from paddock.errors import DeviceError, UsageError, nearest
 from paddock.inference.checkpoint.base import Checkpoint
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.memory import ensure_bytes
@@ -54,8 +54,9 @@ def build(
     than the tokenizer has words. Memory for the weights, one full context and a step must be there
     before anything is read (DoesNotFit); the rest of the cache takes memory only as it is used.
     """
-    library.library()
     config = checkpoint.config()
+    if reason := unfit(config):
+        raise DeviceError(f"the native runtime cannot be used: {reason}")
     if device not in ("auto", "cpu"):
         raise UsageError(f"device is {device!r}", hint="the native runtime runs on cpu")
     _known("dtype", dtype, DTYPES)
@@ -77,7 +78,7 @@ def build(
     weights = load(checkpoint, config, dtype)
     kept = new_cache(kv, config, limits)
     return NativeRuntime(
-        config, weights, kept, limits, _threads(threads, weight_bytes), instructions
+        config, weights, kept, limits, _threads(threads, weight_bytes), instructions, dtype
     )
 
 
