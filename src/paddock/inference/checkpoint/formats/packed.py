@@ -20,8 +20,9 @@ from paddock.inference.checkpoint.packed import BLOCK, Packed
 from paddock.inference.checkpoint.reader import Weight, as_array, whole_weights
 from paddock.inference.checkpoint.recipe import Recipe, recipe_from_hf
 
-# Groups whose scales are looked at together.
-_CHUNK = 1 << 16
+# Groups whose scales are looked at together; what is computed of them stays in the cache.
+_CHUNK = 1 << 13
+_EXPONENT = np.uint16(0x7C00)
 
 
 class PackedCheckpoint(HfCheckpoint):
@@ -122,12 +123,12 @@ def holds_packed(path: Path) -> bool:
 
 
 def _check_scales(packed: Packed, info: TensorInfo) -> None:
-    scales = packed.data.reshape(-1, packed.data.shape[-1])[:, -2 * BLOCK :]
+    scales = packed.data.reshape(-1, packed.data.shape[-1])[:, -2 * BLOCK :].view(np.uint16)
     for at in range(0, len(scales), _CHUNK):
         # An fp16 is infinite or no number if all bits of its exponent are set.
-        part = np.ascontiguousarray(scales[at : at + _CHUNK]).view(np.uint16) & 0x7C00
-        if part.max() == 0x7C00:
-            group, row = np.argwhere(part == 0x7C00)[0]
+        part = scales[at : at + _CHUNK] & _EXPONENT
+        if part.max() == _EXPONENT:
+            group, row = np.argwhere(part == _EXPONENT)[0]
             block, group = divmod(at + int(group), packed.data.shape[1])
             value = float(packed.data[block, group, -2 * BLOCK :].view(np.float16)[row])
             raise CorruptCheckpoint(
