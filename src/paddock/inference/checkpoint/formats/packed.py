@@ -19,6 +19,7 @@ from paddock.inference.checkpoint.names import to_ours
 from paddock.inference.checkpoint.packed import BLOCK, Packed
 from paddock.inference.checkpoint.reader import Weight, as_array, whole_weights
 from paddock.inference.checkpoint.recipe import Recipe, recipe_from_hf
+from paddock.inference.kernels import library, matrices
 
 # Groups whose scales are looked at together; what is computed of them stays in the cache.
 _CHUNK = 1 << 13
@@ -124,7 +125,13 @@ def holds_packed(path: Path) -> bool:
 
 def _check_scales(packed: Packed, info: TensorInfo) -> None:
     scales = packed.data.reshape(-1, packed.data.shape[-1])[:, -2 * BLOCK :].view(np.uint16)
-    for at in range(0, len(scales), _CHUNK):
+    first = 0
+    if library.unavailable() is None:
+        bad = matrices.bad_scale(packed.data, packed.shape)
+        if bad is None:
+            return
+        first = bad
+    for at in range(first, len(scales), _CHUNK):
         # An fp16 is infinite or no number if all bits of its exponent are set.
         part = scales[at : at + _CHUNK] & _EXPONENT
         if part.max() == _EXPONENT:
