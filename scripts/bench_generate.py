@@ -22,8 +22,8 @@ from transformers.generation.streamers import BaseStreamer
 from paddock.inference.checkpoint.open import open_checkpoint
 from paddock.inference.engine.engine import Engine
 from paddock.inference.engine.request import Request
-from paddock.inference.runtimes.torch import native
-from paddock.inference.runtimes.torch.build import build
+from paddock.inference.runtimes.load import load_runtime
+from paddock.inference.runtimes.native import library
 
 BUILT_IN = Path(__file__).parents[1] / "src" / "paddock" / "assets" / "demo"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -42,9 +42,11 @@ class Clock(BaseStreamer):
         pass
 
 
-def ours(folder: Path, prompt: list[int], n: int, **options: object) -> Callable[[], float]:
-    runtime = build(open_checkpoint(folder), device="cpu", dtype="fp32", **options)
-    engine = Engine(runtime)
+def ours(
+    folder: Path, prompt: list[int], n: int, runtime: str, **options: object
+) -> Callable[[], float]:
+    loaded = load_runtime(open_checkpoint(folder), runtime, device="cpu", **options)
+    engine = Engine(loaded)
 
     def run() -> float:
         request = Request(prompt, max_new_tokens=n)
@@ -94,12 +96,14 @@ def main() -> None:
     prompt = [int(token) for token in prompt]
     given = (args.model, prompt, args.tokens)
     runs: dict[str, Callable[[], float]] = {}
-    reason = native.available()
-    if reason is None:
-        runs["paddock native"] = ours(*given, threads=args.threads, native=True)
+    if (reason := library.unavailable()) is None:
+        for quant in (None, "int8", "int4"):
+            runs[f"paddock {quant or config.dtype}"] = ours(
+                *given, runtime="native", quant=quant, threads=args.threads
+            )
     else:
-        print(f"native decoding is off: {reason}")
-    runs["paddock torch"] = ours(*given, threads=args.threads, native=False)
+        print(f"the native runtime is off: {reason}")
+    runs["paddock torch"] = ours(*given, runtime="torch", dtype="fp32")
     for dtype in dict.fromkeys(("fp32", config.dtype)):
         runs[f"transformers {dtype}"] = theirs(*given, dtype)
     for run in runs.values():

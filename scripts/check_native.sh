@@ -1,13 +1,14 @@
 #!/bin/sh
-# Runs the native library on random products and random little models under AddressSanitizer, UBSan
-# and ThreadSanitizer, and once with the code of 16-float vectors on any CPU.
-# Usage: scripts/check_native.sh [CASES]
+# Runs the native library on random little models under AddressSanitizer, UBSan and ThreadSanitizer,
+# and once with the code of 16-float vectors on any CPU. Usage: scripts/check_native.sh [CASES]
 set -eu
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-flags="-std=c++17 -O1 -g -ffp-contract=fast -fno-math-errno -Wall -Wextra -Wno-psabi -pthread"
-cases=${1:-100}
+# GCC 12 warns of uninitialised values in its own header of AVX-512.
+flags="-std=c++17 -O1 -g -ffp-contract=fast -fno-math-errno -pthread"
+flags="$flags -Wall -Wextra -Wno-psabi -Wno-maybe-uninitialized"
+cases=${1:-30}
 build() {
     echo "== $1"
     name=$1
