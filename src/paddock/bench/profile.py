@@ -1,0 +1,139 @@
+"""Traces of one answer in Chrome's format, which Perfetto and TensorBoard open."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from paddock.errors import BenchError
+from paddock.inference.llm import LLM, GenerationParams, Prompt
+from paddock.inference.runtimes.base import Batch, Choice, Runtime
+
+STEP_NAMES = ("prefill", "decode")
+
+
+class Spans:
+    """Events of a trace, in microseconds since it began.
+
+    Source of the format: the Trace Event Format document of Chromium ("X" is a complete event, "M"
+    names a process or thread).
+    """
+
+    def __init__(self) -> None:
+        self._begin = time.perf_counter_ns()
+        thread = threading.get_native_id()
+        self._where = {"pid": os.getpid(), "tid": thread}
+        self.events: list[dict[str, Any]] = [
+            {"ph": "M", "name": "process_name", "args": {"name": "paddock"}, **self._where},
+            {"ph": "M", "name": "thread_name", "args": {"name": "engine"}, **self._where},
+        ]
+
+    @contextmanager
+    def span(self, name: str, **args: Any) -> Iterator[None]:
+        """One event as long as the block."""
+        begin = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            end = time.perf_counter_ns()
+            self.events.append(
+                {
+                    "ph": "X",
+                    "cat": "paddock",
+                    "name": name,
+                    "ts": (begin - self._begin) / 1000,
+                    "dur": (end - begin) / 1000,
+                    "args": args,
+                    **self._where,
+                }
+            )
+
+    def save(self, path: Path) -> None:
+        """Writes the trace; compressed if the name ends in .gz."""
+        text = json.dumps({"displayTimeUnit": "ms", "traceEvents": self.events})
+        if path.suffix == ".gz":
+            path.write_bytes(gzip.compress(text.encode(), mtime=0))
+        else:
+            path.write_text(text, encoding="utf-8")
+
+
+class Traced:
+    """A runtime whose steps are spans."""
+
+    def __init__(self, runtime: Runtime, spans: Spans, mark: Any = None) -> None:
+        self._runtime, self._spans, self._mark = runtime, spans, mark
+        self.limits = runtime.limits
+
+    def step(self, batch: Batch) -> list[Choice]:
+        """See Runtime."""
+        n_tokens = [len(work.tokens) for work in batch.work]
+        decoding = all(work.start > 0 and len(work.tokens) == 1 + work.n_draft for work in batch.work)
+        name = STEP_NAMES[decoding]
+        with ExitStack() as stack:
+            if self._mark is not None:
+                stack.enter_context(self._mark(name))
+            stack.enter_context(
+                self._spans.span(
+                    name,
+                    requests=len(batch.work),
+                    tokens=sum(n_tokens),
+                    positions=[work.start for work in batch.work],
+                )
+            )
+            return self._runtime.step(batch)
+
+    def close(self) -> None:
+        """See Runtime."""
+        self._runtime.close()
+
+
+def profile(llm: LLM, prompt: Prompt, params: GenerationParams, out: Path) -> int:
+    """Answers ``prompt`` and writes the trace of it; returns how many events it has.
+
+    A runtime with PyTorch's operations in it is traced by torch.profiler, with a span around each
+    step; others have the steps and the engine's own time. Raises BenchError if nothing can be
+    written at ``out``.
+    """
+    if not out.parent.is_dir():
+        raise BenchError(f"there is no folder {out.parent}")
+    runtime = llm.engine.runtime
+    try:
+        if getattr(runtime, "decode_path", None) is not None:
+            return _with_torch(llm, prompt, params, out)
+        spans = Spans()
+        llm.engine.runtime = Traced(runtime, spans)
+        _answer(llm, prompt, params, spans)
+        spans.save(out)
+        return len(spans.events)
+    finally:
+        llm.engine.runtime = runtime
+
+
+def _answer(llm: LLM, prompt: Prompt, params: GenerationParams, spans: Spans) -> None:
+    with spans.span("tokenize"):
+        ids = llm.ids(prompt)
+    with spans.span("generate", prompt_tokens=len(ids)):
+        for _ in llm.stream(ids, params):
+            pass
+
+
+def _with_torch(llm: LLM, prompt: Prompt, params: GenerationParams, out: Path) -> int:
+    from torch import profiler
+
+    spans = Spans()
+    llm.engine.runtime = Traced(llm.engine.runtime, spans, profiler.record_function)
+    activities = profiler.supported_activities()
+    with profiler.profile(activities=activities, record_shapes=True) as trace:
+        with profiler.record_function("generate"):
+            _answer(llm, prompt, params, spans)
+    trace.export_chrome_trace(str(out))
+    opener = gzip.open if out.suffix == ".gz" else open
+    with opener(out, "rt", encoding="utf-8") as file:
+        return len(json.load(file)["traceEvents"])
