@@ -12,7 +12,7 @@ from paddock.inference.checkpoint.config import ModelConfig
 BITS = {"fp32": 32.0, "bf16": 16.0, "fp16": 16.0, "fp8": 8.0, "int8": 8.5, "int4": 4.5}
 """Bits of a weight as stored; int8 and int4 share an fp16 scale among 32 weights."""
 
-_GROUP = 32
+_GROUP, _BLOCK = 32, 16
 
 CACHE_BITS = {"fp32": 32.0, "bf16": 16.0, "fp16": 16.0, "fp8": 8.0}
 """Bits of a key's or value's element. int8 needs its scales: see ``int8`` in ``cache_bytes``."""
@@ -72,9 +72,28 @@ def weight_bytes(config: ModelConfig, storage: Storage, tokens: int = 1) -> floa
         elif len(shape) == 1:
             bits += shape[0] * BITS[storage.norms]
         elif name != "output.weight":
-            bits += math.prod(shape) * _bits(storage, storage.weights, shape[1])
-    head = config.vocab_size * config.dim * _bits(storage, storage.head, config.dim)
+            bits += math.prod(shape) * BITS[_kind(storage, storage.weights, shape[1])]
+    head = config.vocab_size * config.dim * BITS[_kind(storage, storage.head, config.dim)]
     return (bits + head) / 8
+
+
+def held_bytes(config: ModelConfig, storage: Storage) -> dict[str, int]:
+    """Bytes in memory of all weights by type, as the native runtime holds them.
+
+    Packed matrices are filled up to whole blocks of 16 outputs (checkpoint/packed.py).
+    """
+    held: dict[str, int] = {}
+    for name, shape in config.shapes().items():
+        if len(shape) == 1:
+            kind = storage.norms
+        elif name == "tok_embeddings.weight":
+            kind = storage.embedding
+        else:
+            wanted = storage.head if name == "output.weight" else storage.weights
+            kind = _kind(storage, wanted, shape[1])
+        rows = -(-shape[0] // _BLOCK) * _BLOCK if kind in ("int4", "int8") else shape[0]
+        held[kind] = held.get(kind, 0) + int(rows * math.prod(shape[1:]) * BITS[kind]) // 8
+    return held
 
 
 def cache_bytes(config: ModelConfig, storage: Storage, context: int) -> float:
@@ -130,9 +149,10 @@ def prefill(config: ModelConfig, storage: Storage, tokens: int, batch: int = 1) 
     )
 
 
-def _bits(storage: Storage, kind: str, inputs: int) -> float:
+def _kind(storage: Storage, kind: str, inputs: int) -> str:
+    """Matrices whose rows do not divide into groups are not packed."""
     grouped = kind in ("int4", "int8")
-    return BITS[storage.embedding if grouped and inputs % _GROUP else kind]
+    return storage.embedding if grouped and inputs % _GROUP else kind
 
 
 def _known(kind: str, table: dict[str, float]) -> None:

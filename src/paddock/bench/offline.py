@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from paddock.bench.cost import Storage
+from paddock.bench.storage import of_runtime
 from paddock.bench.turn import Turn
-from paddock.errors import UsageError
 from paddock.inference.engine.request import Request
 from paddock.inference.llm import LLM
 
@@ -17,10 +16,10 @@ from paddock.inference.llm import LLM
 class Local:
     """An opened model as an Engine of a measurement."""
 
-    def __init__(self, llm: LLM, quant: str | None = None) -> None:
+    def __init__(self, llm: LLM) -> None:
         self.llm = llm
         self.config = llm.config
-        self.storage = storage_of(llm, quant)
+        self.storage = of_runtime(llm.runtime, llm.config)
 
     @classmethod
     def open(
@@ -37,7 +36,7 @@ class Local:
         if quant is not None:
             options["quant"] = quant
         llm = LLM.open(model, threads=threads, max_seq_len=length, max_batch=batch, **options)
-        return cls(llm, quant)
+        return cls(llm)
 
     def run(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> Turn:
         """See rounds.Engine. Nothing ends an answer early; texts are made as for a user."""
@@ -63,14 +62,3 @@ class Local:
     def close(self) -> None:
         """Frees the model."""
         self.llm.close()
-
-
-def storage_of(llm: LLM, quant: str | None) -> Storage:
-    """How the runtime holds the model, from what it says about itself."""
-    told = getattr(llm.runtime, "storage", None)
-    if isinstance(told, dict):
-        return Storage(**told)
-    dtype = getattr(llm.runtime, "dtype", llm.config.dtype)
-    if quant is not None:
-        raise UsageError(f"the runtime does not say how it holds {quant} weights")
-    return Storage(dtype, dtype, dtype, dtype, dtype)

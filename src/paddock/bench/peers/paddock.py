@@ -32,8 +32,8 @@ class Engine:
 
         self._local = Local.open(model, threads=threads, length=length, batch=batch, **variant)
         storage = self._local.storage
-        self.storage = asdict(storage)
-        self.weights = f"{storage.weights}, head {storage.head}"
+        self.storage = asdict(storage) if storage else None
+        self.weights = f"{storage.weights}, head {storage.head}" if storage else "mixed"
 
     def run(
         self, prompts: Sequence[Sequence[int]], new_tokens: int

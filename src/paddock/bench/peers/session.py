@@ -221,7 +221,7 @@ def _open(
     storage = plan.storages.get(name, plan.storages.get(peer.reads))
     if "dtype" in variant and name != OURS:
         storage = Storage(*[variant["dtype"]] * 5)
-    if "storage" in answer:
+    if answer.get("storage"):
         storage = Storage(**answer["storage"])
     remote.pause()
     run = replace(run, weights=answer["weights"])

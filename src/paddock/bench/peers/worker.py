@@ -56,8 +56,8 @@ def _answer(
         state.clear()  # the model before it goes before the next one comes
         state["engine"] = adapter.open(**question["with"])
         # Paddock alone says how it holds each kind of weight.
-        told = {"storage": state["engine"].storage} if hasattr(state["engine"], "storage") else {}
-        return {"weights": state["engine"].weights, **told}
+        storage = getattr(state["engine"], "storage", None)
+        return {"weights": state["engine"].weights, "storage": storage}
     tokens, times = state["engine"].run(question["prompts"], question["new_tokens"])
     return {"tokens": tokens, "times": times}
 
