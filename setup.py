@@ -1,6 +1,8 @@
-"""Builds the C++ code (decoding on CPUs, the benchmark's ceilings); all else is in pyproject.toml.
+"""Builds the C++ libraries: the native runtime, and the benchmark's ceilings.
 
-Optional: where no compiler is found the installation succeeds and PyTorch's operations serve.
+Everything else is in pyproject.toml.
+
+Optional: where no compiler is found the installation succeeds and PyTorch serves if it is there.
 """
 
 from setuptools import Extension, setup
@@ -8,20 +10,19 @@ from setuptools import Extension, setup
 setup(
     ext_modules=[
         Extension(
-            # Loaded with ctypes as well: what a machine can do at most, for `paddock bench`.
-            "paddock.bench._ceilings",
-            sources=["native/ceilings.cpp"],
-            depends=["native/pool.h"],
-            language="c++",
-            extra_compile_args=["-std=c++17", "-O3", "-fvisibility=hidden", "-g0"],
-            extra_link_args=["-pthread"],
-            optional=True,
-        ),
-        Extension(
-            # Loaded with ctypes, not imported; the name puts the library beside native.py.
-            "paddock.inference.runtimes.torch._decode",
-            sources=["native/decode.cpp"],
-            depends=["native/kernels.h", "native/pool.h"],
+            # Loaded with ctypes, not imported; the name puts the library beside library.py.
+            "paddock.inference.runtimes.native._native",
+            sources=["native/paddock.cpp", "native/rows.cpp", "native/products.cpp"],
+            depends=[
+                "native/attention.h",
+                "native/cache.h",
+                "native/forward.h",
+                "native/matrix.h",
+                "native/pool.h",
+                "native/rows.h",
+                "native/sampler.h",
+                "native/vectors.h",
+            ],
             language="c++",
             extra_compile_args=[
                 "-std=c++17",
@@ -35,6 +36,16 @@ setup(
             ],
             extra_link_args=["-pthread"],
             optional=True,
-        )
+        ),
+        Extension(
+            # Loaded with ctypes as well: what a machine can do at most, for `paddock bench`.
+            "paddock.bench._ceilings",
+            sources=["native/ceilings.cpp"],
+            depends=["native/pool.h"],
+            language="c++",
+            extra_compile_args=["-std=c++17", "-O3", "-fvisibility=hidden", "-g0"],
+            extra_link_args=["-pthread"],
+            optional=True,
+        ),
     ]
 )

@@ -43,7 +43,10 @@ def chat(
     frequency_penalty: options.FrequencyPenalty = 0.0,
     seed: options.Seed = None,
     device: options.DeviceOption = options.Device.auto,
+    runtime: options.RuntimeOption = options.RuntimeName.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
+    quant: options.QuantOption = None,
+    kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
     max_seq_len: options.MaxSeqLen = None,
     no_past: options.NoPast = False,
@@ -70,7 +73,7 @@ def chat(
         stop=stop,
         no_past=no_past,
     )
-    llm = options.open_model(model, device, dtype, threads, max_seq_len)
+    llm = options.open_model(model, device, dtype, threads, max_seq_len, runtime, quant, kv)
     talk = Conversation(llm, params, system, quiet=quiet, json=json)
     if sys.stdin.isatty():
         render.line(f"{model or 'the built-in model'}; /help for help, Ctrl-D to leave")

@@ -34,6 +34,31 @@ class Dtype(str, Enum):
     fp32 = "fp32"
 
 
+class RuntimeName(str, Enum):
+    """What computes."""
+
+    auto = "auto"
+    native = "native"
+    torch = "torch"
+
+
+class Quant(str, Enum):
+    """What weights are quantized to while they are loaded."""
+
+    int4 = "int4"
+    int8 = "int8"
+    fp8 = "fp8"
+
+
+class Kv(str, Enum):
+    """The type of the cache."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    fp16 = "fp16"
+    int8 = "int8"
+
+
 def complete_stored(incomplete: str) -> list[str]:
     """Names of stored models that begin with ``incomplete``, for the shell."""
     try:
@@ -145,6 +170,34 @@ DtypeOption = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+RuntimeOption = Annotated[
+    RuntimeName,
+    typer.Option(
+        "--runtime",
+        metavar="auto|native|torch",
+        help="What computes; auto is native on CPUs.",
+        rich_help_panel=MACHINE,
+    ),
+]
+QuantOption = Annotated[
+    Quant | None,
+    typer.Option(
+        "--quant",
+        metavar="int4|int8|fp8",
+        help="Quantize the weights while loading; fp8 on GPUs only.",
+        rich_help_panel=MACHINE,
+        show_default=False,
+    ),
+]
+KvOption = Annotated[
+    Kv,
+    typer.Option(
+        "--kv",
+        metavar="auto|fp32|fp16|int8",
+        help="Type of the cache (native runtime).",
+        rich_help_panel=MACHINE,
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -225,21 +278,36 @@ def open_model(
     dtype: Dtype,
     threads: int | None,
     max_seq_len: int | None,
+    runtime: RuntimeName = RuntimeName.auto,
+    quant: Quant | None = None,
+    kv: Kv = Kv.auto,
 ) -> LLM:
     """The model that the options name, opened while a terminal shows that something happens."""
+    import warnings
+
     from paddock import settings
     from paddock.cli import render
 
-    with render.waiting(f"opening {model or 'the built-in model'}"):
+    with (
+        warnings.catch_warnings(record=True) as said,
+        render.waiting(f"opening {model or 'the built-in model'}"),
+    ):
         from paddock.inference.llm import LLM
 
         configured = settings.load()
-        return LLM.open(
+        llm = LLM.open(
             model,
             settings=configured,
+            runtime=runtime.value,
+            quant=quant.value if quant else None,
             device=device.value,
             dtype=dtype.value,
+            kv=None if kv is Kv.auto else kv.value,
             max_seq_len=max_seq_len,
             max_batch=1,
             threads=threads or configured.threads,
         )
+    for warning in said:
+        if warning.category is UserWarning:
+            render.line(f"note: {warning.message}")
+    return llm

@@ -48,7 +48,10 @@ def run(
     frequency_penalty: options.FrequencyPenalty = 0.0,
     seed: options.Seed = None,
     device: options.DeviceOption = options.Device.auto,
+    runtime: options.RuntimeOption = options.RuntimeName.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
+    quant: options.QuantOption = None,
+    kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
     max_seq_len: options.MaxSeqLen = None,
     no_past: options.NoPast = False,
@@ -81,7 +84,7 @@ def run(
     )
     if system is not None and not chat:
         raise UsageError("--system needs --chat", hint="raw text has no system message")
-    llm = options.open_model(model, device, dtype, threads, max_seq_len)
+    llm = options.open_model(model, device, dtype, threads, max_seq_len, runtime, quant, kv)
     if json:
         show = _nothing
     elif stream_json:

@@ -79,14 +79,16 @@ class LLM:
         model: str | Path | None = None,
         *,
         settings: settings_module.Settings | None = None,
-        runtime: str = "torch",
+        runtime: str = "auto",
+        quant: str | None = None,
         **options: Any,
     ) -> LLM:
         """Loads ``model``: a name, a hub id or a path; None is the built-in model.
 
-        ``options`` go to the runtime: ``device``, ``dtype``, ``max_seq_len``, ``max_batch``,
-        ``cache``, ``threads`` (see runtimes/torch/build.py). Raises ModelNotFound,
-        CheckpointError, TokenizerError, DoesNotFit, DeviceError, MissingExtra.
+        ``runtime`` is ``native`` (CPUs, without torch), ``torch`` or ``auto``; ``quant`` is ``int4``,
+        ``int8`` or ``fp8``. ``options`` go to the runtime: ``device``, ``dtype``, ``kv``,
+        ``max_seq_len``, ``max_batch``, ``cache``, ``threads`` (see runtimes/load.py). Raises
+        ModelNotFound, CheckpointError, TokenizerError, DoesNotFit, DeviceError, MissingExtra.
         """
         name = str(model) if model is not None else None
         path = store.locate(name, settings or settings_module.load())
@@ -96,7 +98,8 @@ class LLM:
         _check_vocabulary(tokenizer, config, path)
         template = load_chat_template(path)
         options.setdefault("vocab_size", tokenizer.vocab_size)
-        return cls(load_runtime(checkpoint, runtime, **options), tokenizer, config, template, path)
+        loaded = load_runtime(checkpoint, runtime, quant=quant, **options)
+        return cls(loaded, tokenizer, config, template, path)
 
     def stream(self, prompt: Prompt, params: GenerationParams | None = None) -> Iterator[Event]:
         """The answer's events as they come; their texts put together are the whole answer."""

@@ -9,6 +9,7 @@ from typing import Any
 from paddock import settings
 from paddock.errors import DeviceError, MissingExtra, UsageError, nearest
 from paddock.inference.auto import notice
+from paddock.inference.runtimes.load import best_device
 
 GRAPH_MODE = 0
 PYNATIVE_MODE = 1
@@ -83,27 +84,34 @@ def set_context(*, strict: bool = False, **values: Any) -> None:
 def current_device(name: str | None = None) -> str:
     """The device for a model that is loaded now, in the runtimes' words (``npu:0``, ``cpu``).
 
-    A ``name`` given comes back as it is. Raises MissingExtra where torch is not installed.
+    A ``name`` given comes back as it is.
     """
+    if name is not None:
+        return name
+    wanted = _wish.target or best_device()
+    if wanted == "cpu":
+        return wanted
+    name = f"{wanted}:{_wish.index}"
+    try:
+        _check_device(name)
+    except (DeviceError, MissingExtra) as cause:
+        if _wish.strict:
+            raise
+        found = best_device()
+        notice.once(f"device {name} was asked for, but {cause.message}; using {found}")
+        return found
+    return name
+
+
+def _check_device(name: str) -> None:
+    """Raises DeviceError if there is no such device, MissingExtra where torch is missing."""
     try:
         from paddock.inference.runtimes.torch import devices
     except ModuleNotFoundError as cause:
         if cause.name != "torch":
             raise
         raise MissingExtra("torch", "torch") from None
-    if name is not None:
-        return name
-    wanted = _wish.target or devices.select("auto").kind
-    name = wanted if wanted == "cpu" else f"{wanted}:{_wish.index}"
-    try:
-        devices.select(name)
-    except DeviceError as cause:
-        if _wish.strict:
-            raise
-        found = devices.select("auto")
-        notice.once(f"device {name} was asked for, but {cause.message}; using {found.kind}")
-        return found.kind
-    return name
+    devices.select(name)
 
 
 def init_context(

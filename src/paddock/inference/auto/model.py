@@ -18,7 +18,7 @@ from paddock.inference.auto.weights import Weights, open_weights
 from paddock.inference.engine.engine import Engine
 from paddock.inference.engine.request import Request
 from paddock.inference.runtimes.base import Runtime
-from paddock.inference.runtimes.load import load_runtime
+from paddock.inference.runtimes.load import choose_runtime, load_runtime
 
 MOST_TOGETHER = 8
 """Texts computed together unless ``batch_size`` says more; others of a call wait for their turn."""
@@ -52,7 +52,7 @@ class LlamaForCausalLM:
         self,
         config: LlamaConfig,
         *,
-        runtime: str = "torch",
+        runtime: str = "auto",
         device: str | None = None,
         dtype: str | None = None,
     ) -> None:
@@ -163,11 +163,14 @@ class LlamaForCausalLM:
 
         Else ``auto``: the stored type, or what suits the device.
         """
-        from paddock.inference.runtimes.torch import devices
-
         if "compute_dtype" not in self.config.given:
             return "auto"
-        wanted, native = DTYPES[self.config["compute_dtype"]], devices.select(device).native
+        wanted = DTYPES[self.config["compute_dtype"]]
+        if choose_runtime(self.weights.config(), self._runtime_name, device) == "native":
+            return wanted  # which holds the weights in it and sums in fp32
+        from paddock.inference.runtimes.torch import devices
+
+        native = devices.select(device).native
         if wanted in native:
             return wanted
         notice.once(

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
-import uuid
-from collections.abc import Callable
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from paddock.errors import CheckpointError, ModelNotFound, UsageError, nearest
+from paddock.errors import UsageError, nearest
 from paddock.inference.checkpoint import tokenizer_files
+from paddock.inference.checkpoint.base import Array
 from paddock.inference.checkpoint.config import ModelConfig
-from paddock.inference.checkpoint.memory import in_gib
-from paddock.inference.checkpoint.open import detect, open_reader
-from paddock.inference.checkpoint.reader import ITEM_BYTES, Reader
-from paddock.inference.checkpoint.verify import checked
+from paddock.inference.checkpoint.formats.gguf_blocks import DTYPES
+from paddock.inference.checkpoint.open import open_reader
+from paddock.inference.checkpoint.reader import BITS, ITEM_BYTES, Reader
+from paddock.inference.checkpoint.target import check_target, stream, write_whole
+from paddock.inference.checkpoint.verify import checked, gate
 from paddock.inference.checkpoint.writer import Writer, cast
 
 Format = Literal["hf", "meta", "mindspore", "gguf"]
@@ -40,8 +40,12 @@ def convert(
 
     ``dst`` becomes a folder with weights, configuration and tokenizer; for ``gguf`` a path ending
     in ``.gguf`` becomes that one file. ``dtype`` defaults to the stored one (fp16 for quantized
-    sources). ``shards``: files for ``hf``, model-parallel ranks for ``meta``; ``max_shard_bytes``
-    holds for ``hf``. ``progress(done, total)`` counts bytes of the target's weights.
+    sources); for ``gguf`` from a packed
+    checkpoint to the type that holds its numbers without loss. A quantized source that is written
+    as GGUF of its own type keeps its numbers bit for bit; all else goes through ``tensors()``,
+    that is dequantized. ``shards``: files for ``hf``, model-parallel ranks for ``meta``;
+    ``max_shard_bytes`` holds for ``hf``. ``progress(done, total)`` counts bytes of the target's
+    weights.
 
     Memory: one weight at a time, in source and target form. Everything is written under a temporary
     name beside ``dst`` and renamed at the end; after an error nothing is left and an existing
@@ -51,56 +55,87 @@ def convert(
     src, dst = Path(src), Path(dst)
     reader = open_reader(src)
     config = reader.config()
-    dtype = _check_wishes(to, dtype or config.dtype, shards)
-    _check_target(src, dst, overwrite)
-    total = int(config.n_params() * ITEM_BYTES[dtype])
-    dst.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(dst.parent).free
-    if total > free:
-        raise CheckpointError(f"{dst} needs {in_gib(total)} of disk, {in_gib(free)} are free")
-    temporary = dst.parent / f".{dst.name}.{uuid.uuid4().hex[:8]}.part"
-    try:
-        temporary.mkdir()
-        split = (shards, max_shard_bytes)
-        written = _write(reader, temporary, to, config, dtype, dst, split, progress)
-        _sync(temporary)
-        _move(written, dst)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {dst}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return dst
+    own = _quantized_kind(reader)
+    usual = own if own and to == "gguf" and reader.format == "paddock" else config.dtype
+    dtype = _check_wishes(to, dtype or usual, shards)
+    check_target(src, dst, overwrite)
+    lossless = to == "gguf" and dtype == own
+    kinds = packed_kinds(reader) if lossless else dict.fromkeys(config.shapes(), dtype)
+    sizes = weight_bytes(config, kinds)
+    job = _Job(reader, to, dtype, dst, (shards, max_shard_bytes), sizes, progress)
+    return write_whole(dst, round(sum(sizes.values())), job.copy_packed if lossless else job.write)
 
 
-def _write(
-    reader: Reader,
-    folder: Path,
-    to: Format,
-    config: ModelConfig,
-    dtype: str,
-    dst: Path,
-    split: tuple[int, int],
-    progress: Callable[[int, int], None] | None,
-) -> Path:
-    """Fills ``folder``; what of it is to become ``dst``."""
-    metadata = _carry_tokenizer(reader, folder, config, to)
-    # Quantized targets take fp32 and round once.
-    plain = dtype if dtype in _PLAIN else "fp32"
-    target = replace(config, dtype=plain)
-    writer = _writer(folder, to, target, dtype, dst, split, metadata)
-    total, done = int(config.n_params() * ITEM_BYTES[dtype]), 0.0
-    try:
-        for name, array in checked(reader, config):
-            stored = plain if array.ndim > 1 or to != "gguf" else "fp32"
-            writer.write(name, cast(name, array, stored))
-            done += math.prod(array.shape) * ITEM_BYTES[dtype]
-            if progress is not None:
-                progress(round(done), total)
-    except BaseException:
-        writer.abort()
-        raise
-    writer.close()
-    return folder / dst.name if to == "gguf" and dst.suffix == ".gguf" else folder
+def packed_kinds(reader: Reader) -> dict[str, str]:
+    """How each weight of a quantized checkpoint is stored in GGUF if nothing is to change."""
+    config = reader.config()
+    dtypes = {weight.name: weight.infos[0].dtype for weight in reader.weights()}
+    kinds = {}
+    for name, shape in config.shapes().items():
+        dtype = dtypes.get(name, config.dtype)
+        kinds[name] = DTYPES[BITS[dtype]] if dtype in BITS else "fp32" if len(shape) == 1 else dtype
+    return kinds
+
+
+def weight_bytes(config: ModelConfig, kinds: Mapping[str, str]) -> dict[str, float]:
+    """Bytes of each weight stored in these kinds."""
+    return {n: math.prod(shape) * ITEM_BYTES[kinds[n]] for n, shape in config.shapes().items()}
+
+
+def _quantized_kind(reader: Reader) -> str | None:
+    """``q4_0`` or ``q8_0``: the type that most quantized weights have; None if there are none."""
+    counts = Counter(BITS[info.dtype] for info in reader.infos() if info.dtype in BITS)
+    return DTYPES[counts.most_common(1)[0][0]] if counts else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One conversion; its methods fill a folder and say what of it is to become ``dst``."""
+
+    reader: Reader
+    to: Format
+    dtype: str
+    dst: Path
+    split: tuple[int, int]
+    sizes: Mapping[str, float]
+    progress: Callable[[int, int], None] | None
+
+    def write(self, folder: Path) -> Path:
+        config = self.reader.config()
+        metadata = tokenizer_files.carry(self.reader, folder, config, self.to)
+        # Quantized targets take fp32 and round once.
+        plain = self.dtype if self.dtype in _PLAIN else "fp32"
+        target = replace(config, dtype=plain)
+        writer = _writer(folder, self.to, target, self.dtype, self.dst, self.split, metadata)
+        vectors = "fp32" if self.to == "gguf" else plain
+        weights = (
+            (name, cast(name, array, plain if array.ndim > 1 else vectors))
+            for name, array in checked(self.reader, config)
+        )
+        stream(weights, writer, self.sizes, self.progress)
+        return self._result(folder)
+
+    def copy_packed(self, folder: Path) -> Path:
+        """A GGUF file with the source's own quantized numbers."""
+        from paddock.inference.checkpoint.formats.gguf_writer import GgufWriter
+
+        config = self.reader.config()
+        metadata = tokenizer_files.carry(self.reader, folder, config, self.to)
+        kinds = packed_kinds(self.reader)
+        path = folder / gguf_name(self.dst)
+        writer = GgufWriter(path, config, self.dtype, metadata, self.dst.stem, kinds)
+        pieces = gate(self.reader, self.reader.pieces(), config)
+        stream(pieces, writer, self.sizes, self.progress)
+        return self._result(folder)
+
+    def _result(self, folder: Path) -> Path:
+        single = self.to == "gguf" and self.dst.suffix == ".gguf"
+        return folder / self.dst.name if single else folder
+
+
+def gguf_name(dst: Path) -> str:
+    """The name of the GGUF file that is, or lies in, ``dst``."""
+    return dst.name if dst.suffix == ".gguf" else "model.gguf"
 
 
 def _writer(
@@ -111,7 +146,7 @@ def _writer(
     dst: Path,
     split: tuple[int, int],
     metadata: dict[str, Any],
-) -> Writer:
+) -> Writer[Array]:
     # Late: one format's library must not be needed for another's files.
     if to == "hf":
         from paddock.inference.checkpoint.formats.hf_writer import HfWriter
@@ -127,32 +162,7 @@ def _writer(
         return MindSporeWriter(folder, config, dst.name)
     from paddock.inference.checkpoint.formats.gguf_writer import GgufWriter
 
-    name = dst.name if dst.suffix == ".gguf" else "model.gguf"
-    return GgufWriter(folder / name, config, dtype, metadata, dst.stem)
-
-
-def _carry_tokenizer(
-    reader: Reader, folder: Path, config: ModelConfig, to: Format
-) -> dict[str, Any]:
-    """Puts the tokenizer's files into ``folder``; its GGUF metadata."""
-    if reader.format == "gguf":
-        metadata = {
-            key: value
-            for key, value in getattr(reader, "metadata", {}).items()
-            if key.startswith("tokenizer.")
-        }
-        model = tokenizer_files.model_from_gguf(metadata)
-        if model is not None:
-            (folder / "tokenizer.model").write_bytes(model)
-        template = metadata.get("tokenizer.chat_template")
-    else:
-        source = tokenizer_files.source_folder(reader.path)
-        tokenizer_files.copy(source, folder)
-        metadata = tokenizer_files.gguf_metadata(source, config) if to == "gguf" else {}
-        template = None
-    if to == "hf":
-        tokenizer_files.write_tokenizer_config(folder, config, template)
-    return metadata
+    return GgufWriter(folder / gguf_name(dst), config, dtype, metadata, dst.stem)
 
 
 def _check_wishes(to: str, dtype: str, shards: int) -> str:
@@ -169,44 +179,3 @@ def _check_wishes(to: str, dtype: str, shards: int) -> str:
     if shards < 1 or (shards > 1 and to not in ("hf", "meta")):
         raise UsageError(f"shards is {shards}", hint="1 or more; only hf and meta have several")
     return dtype
-
-
-def _check_target(src: Path, dst: Path, overwrite: bool) -> None:
-    """Refuses a target that is taken, or whose replacement would delete more than a checkpoint."""
-    if not dst.name:
-        raise UsageError(f"{dst} cannot be written to", hint="name a new folder or file")
-    if not dst.exists():
-        return
-    if not overwrite:
-        raise UsageError(f"{dst} exists", hint="name another target, or allow overwriting")
-    if src.resolve() == dst.resolve() or dst.resolve() in src.resolve().parents:
-        raise UsageError(f"{dst} holds the source", hint="name another target")
-    try:
-        if dst.is_dir() and any(dst.iterdir()):
-            detect(dst)
-    except ModelNotFound:
-        raise UsageError(
-            f"{dst} holds no checkpoint and is not replaced", hint="name another target"
-        ) from None
-
-
-def _sync(folder: Path) -> None:
-    """Makes the data reach the disk before the rename does, which must not overtake it."""
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-
-
-def _move(written: Path, dst: Path) -> None:
-    """Renames; a folder that is replaced is put back if the rename fails."""
-    if not dst.is_dir():
-        written.replace(dst)
-        return
-    old = dst.parent / f".{dst.name}.{uuid.uuid4().hex[:8]}.old.part"
-    dst.rename(old)
-    try:
-        written.rename(dst)
-    except OSError:
-        old.rename(dst)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

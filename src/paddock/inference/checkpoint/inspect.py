@@ -34,7 +34,8 @@ class Inspection:
 
     ``tensors`` are the files' own, ``total_bytes`` their sum, ``n_params`` the numbers in the
     model's weights. ``complete`` says whether they are exactly the weights of ``config``;
-    ``problem`` says why not, or why ``config`` is None.
+    ``problem`` says why not, or why ``config`` is None. ``quantization`` is what config.json says of
+    packed weights.
     """
 
     format: str
@@ -46,6 +47,7 @@ class Inspection:
     n_params: int
     complete: bool
     problem: str | None
+    quantization: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; sizes in bytes, paths as text."""
@@ -53,6 +55,7 @@ class Inspection:
             "format": self.format,
             "path": str(self.path),
             "config": self.config.to_dict() if self.config else None,
+            "quantization": self.quantization,
             "n_params": self.n_params,
             "total_bytes": self.total_bytes,
             "complete": self.complete,
@@ -105,6 +108,7 @@ def inspect(
         n_params=sum(math.prod(weight.shape) for weight in weights),
         complete=problem is None,
         problem=problem,
+        quantization=_quantization(reader),
     )
 
 
@@ -121,6 +125,15 @@ def _compare(reader: Reader) -> tuple[ModelConfig | None, list[Weight], str | No
     except CheckpointError as error:
         return config, _as_stored(reader), str(error)
     return config, weights, None
+
+
+def _quantization(reader: Reader) -> dict[str, Any] | None:
+    from paddock.inference.checkpoint.formats.packed import PackedCheckpoint
+
+    try:
+        return reader.recipe.to_hf() if isinstance(reader, PackedCheckpoint) else None
+    except CheckpointError:
+        return None  # the comparison has told why
 
 
 def _as_stored(reader: Reader) -> list[Weight]:

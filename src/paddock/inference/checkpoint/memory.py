@@ -38,12 +38,19 @@ def ensure_fits(
     if dtype not in ITEM_BYTES:
         raise UsageError(f"dtype is {dtype!r}", hint=f"known are {', '.join(ITEM_BYTES)}")
     weights = int(config.n_params() * ITEM_BYTES[dtype])
+    return ensure_bytes(weights, f"{config.n_params():,} weights in {dtype}", extra_bytes, available)
+
+
+def ensure_bytes(
+    weights: int, described: str, extra_bytes: int = 0, available: int | None = None
+) -> int:
+    """``ensure_fits`` where the bytes of the weights, which are ``described``, are known."""
     needed = weights + extra_bytes
     free = available_bytes() if available is None else available
     if needed > free:
         extra = f" and {in_gib(extra_bytes)} beside them" if extra_bytes else ""
         raise DoesNotFit(
-            f"the model needs {in_gib(needed)} of memory ({config.n_params():,} weights in {dtype} "
+            f"the model needs {in_gib(needed)} of memory ({described} "
             f"take {in_gib(weights)}{extra}), available are {in_gib(free)}",
             hint="a smaller model, a smaller dtype or a shorter context needs less",
         )

@@ -43,7 +43,7 @@ _GGUF = {
     "norm.weight": "output_norm.weight",
     "output.weight": "output.weight",
 }
-TABLES = {"hf": _HF, "meta": _META, "mindspore": _MINDSPORE, "gguf": _GGUF}
+TABLES = {"hf": _HF, "paddock": _HF, "meta": _META, "mindspore": _MINDSPORE, "gguf": _GGUF}
 """Per format: our name -> the file's, ``{}`` standing for the layer's number."""
 
 # Known tensors that hold no weight: rotary tables, which follow from the configuration, and what
@@ -59,6 +59,7 @@ _HARMLESS = {
     ),
     "gguf": re.compile(r"rope_freqs\.weight"),
 }
+_HARMLESS["paddock"] = _HARMLESS["hf"]
 
 _NUMBER = re.compile(r"(?<=\.)(0|[1-9]\d{0,5})(?=\.)")
 

@@ -39,6 +39,10 @@ def open_reader(path: str | Path, *, config: ModelConfig | None = None) -> Reade
     format = detect(path)
     # Late: one format's library must not be needed for another's files.
     if format == "hf":
+        from paddock.inference.checkpoint.formats.packed import PackedCheckpoint, holds_packed
+
+        if holds_packed(path):
+            return PackedCheckpoint(path, config)
         from paddock.inference.checkpoint.formats.hf import HfCheckpoint
 
         return HfCheckpoint(path, config)

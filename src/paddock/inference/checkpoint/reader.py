@@ -14,8 +14,14 @@ from paddock.inference.checkpoint.base import Array, TensorInfo, numpy_dtype
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.packed import Packed
 
-ITEM_BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
-"""Bytes per element. GGUF's blocks hold 32 elements and one fp16 scale."""
+ITEM_BYTES = {
+    "fp32": 4.0, "fp16": 2.0, "bf16": 2.0,
+    "q8_0": 34 / 32, "q4_0": 18 / 32, "int8": 34 / 32, "int4": 18 / 32,
+}  # fmt: skip
+"""Bytes per element. Groups of 32 quantized ones share an fp16 scale, in GGUF and in ours."""
+
+BITS = {"q8_0": 8, "q4_0": 4, "int8": 8, "int4": 4}
+"""Bits of the dtypes that come packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,17 @@ class Reader(ABC):
     def tensors(self) -> Iterator[tuple[str, Array]]:
         """Each weight once; see ``Checkpoint.tensors``."""
 
-    def stored(self) -> Iterator[tuple[str, Array | Packed]]:
-        """See ``Checkpoint.stored``; most formats have nothing packed."""
+    def pieces(self) -> Iterator[tuple[str, Array | Packed]]:
+        """Each weight as it is stored, quantized ones packed; most formats have none."""
         yield from self.tensors()
+
+    def stored(self) -> Iterator[tuple[str, Array | Packed]]:
+        """See ``Checkpoint.stored``: ``pieces`` with the embedding unpacked."""
+        for name, weight in self.pieces():
+            if isinstance(weight, Packed) and name == "tok_embeddings.weight":
+                yield name, weight.dequantize()
+            else:
+                yield name, weight
 
 
 def whole_weights(format: str, infos: list[TensorInfo], config: ModelConfig | None) -> list[Weight]:

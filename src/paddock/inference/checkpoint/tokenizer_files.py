@@ -12,6 +12,7 @@ from typing import Any
 from paddock.errors import CheckpointError
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.configs.fields import load_json
+from paddock.inference.checkpoint.reader import Reader
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,31 @@ def source_folder(path: Path) -> Path:
     here = any((folder / name).is_file() for name in ("tokenizer.model", "tokenizer.json"))
     above = (folder.parent / "tokenizer.model").is_file() and any(folder.glob("consolidated.*.pth"))
     return folder.parent if above and not here else folder
+
+
+def carry(reader: Reader, folder: Path, config: ModelConfig, to: str) -> dict[str, Any]:
+    """Puts the files of ``reader``'s tokenizer into ``folder``; its GGUF metadata for that format.
+
+    A GGUF file's tokenizer is taken out of its metadata.
+    """
+    if reader.format == "gguf":
+        metadata = {
+            key: value
+            for key, value in getattr(reader, "metadata", {}).items()
+            if key.startswith("tokenizer.")
+        }
+        model = model_from_gguf(metadata)
+        if model is not None:
+            (folder / "tokenizer.model").write_bytes(model)
+        template = metadata.get("tokenizer.chat_template")
+    else:
+        source = source_folder(reader.path)
+        copy(source, folder)
+        metadata = gguf_metadata(source, config) if to == "gguf" else {}
+        template = None
+    if to in ("hf", "paddock"):
+        write_tokenizer_config(folder, config, template)
+    return metadata
 
 
 def copy(source: Path, target: Path) -> list[str]:

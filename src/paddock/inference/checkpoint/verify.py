@@ -25,19 +25,20 @@ def checked(
     formats are checked by their reader). What headers can tell is checked before the first weight.
     Raises TensorMismatch or CorruptCheckpoint naming file and tensor.
     """
-    return _checked(checkpoint, checkpoint.tensors(), config or checkpoint.config())
+    return gate(checkpoint, checkpoint.tensors(), config or checkpoint.config())
 
 
 def checked_stored(
     checkpoint: Checkpoint, config: ModelConfig | None = None
 ) -> Iterator[tuple[str, Array | Packed]]:
     """``checked`` for ``checkpoint.stored()``: the same proof, quantized matrices left packed."""
-    return _checked(checkpoint, checkpoint.stored(), config or checkpoint.config())
+    return gate(checkpoint, checkpoint.stored(), config or checkpoint.config())
 
 
-def _checked(
+def gate(
     checkpoint: Checkpoint, weights: Iterator[tuple[str, _Stored]], config: ModelConfig
 ) -> Iterator[tuple[str, _Stored]]:
+    """``checked`` for a stream of ``checkpoint``'s weights that a caller has."""
     import numpy as np
 
     expected = config.shapes()

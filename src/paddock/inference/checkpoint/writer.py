@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
 from paddock.errors import CheckpointError
 from paddock.inference.checkpoint.base import Array, as_dtype
 
+_Weight = TypeVar("_Weight", contravariant=True)
 
-class Writer(Protocol):
+
+class Writer(Protocol[_Weight]):
     """Receives each weight of ``ModelConfig.shapes()`` once, in any order, in our row order.
 
     Files appear in the folder given to the constructor; nothing but one weight is held in memory.
+    ``Writer[Array]`` is what every format has; some take packed weights too.
     """
 
-    def write(self, name: str, array: Array) -> None:
+    def write(self, name: str, weight: _Weight, /) -> None:
         """Writes one weight, already in the stored dtype (fp32 for quantized targets)."""
         ...
 

@@ -1,33 +1,117 @@
-"""Picks a runtime by name; a library that is missing hurts only whoever selects it."""
+"""Picks a runtime; a library that is missing hurts only whoever selects it."""
 
 from __future__ import annotations
 
+import importlib.util
+import warnings
+from pathlib import Path
 from typing import Any
 
-from paddock.errors import MissingExtra, UsageError, nearest
+from paddock.errors import DeviceError, MissingExtra, UsageError, nearest
 from paddock.inference.checkpoint.base import Checkpoint
+from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.runtimes.base import Runtime
 
-RUNTIMES = ("torch",)
+RUNTIMES = ("native", "torch")
+NATIVE_ONLY = ("kv", "instructions")
+TORCH_ONLY = ("graphs", "compiled")
+
+# Character devices of the drivers: NVIDIA's, NVIDIA's under WSL, Ascend's.
+_ACCELERATORS = ("/dev/nvidiactl", "/dev/dxg", "/dev/davinci_manager")
+_said: set[str] = set()
 
 
-def load_runtime(checkpoint: Checkpoint, name: str = "torch", **options: Any) -> Runtime:
-    """The runtime called ``name`` with ``checkpoint`` loaded.
+def load_runtime(
+    checkpoint: Checkpoint, name: str = "auto", *, quant: str | None = None, **options: Any
+) -> Runtime:
+    """The runtime called ``name`` with ``checkpoint`` loaded; ``auto`` as in ``choose_runtime``.
 
-    ``options`` are those of that runtime's ``build``: ``device``, ``dtype``, ``max_seq_len``,
-    ``max_batch``, ``cache``, ``threads``. Raises UsageError for an unknown name and MissingExtra
-    where the library is not installed.
+    ``quant`` is ``int4`` or ``int8`` to quantize what is not yet, or ``fp8`` on GPUs. ``options``
+    are those of that runtime's ``build``: ``device``, ``dtype``, ``max_seq_len``, ``max_batch``,
+    ``cache``, ``threads``, ``vocab_size``, and ``kv`` and ``instructions`` of the native one,
+    ``graphs`` and ``compiled`` of torch; None is "not given". Raises UsageError for an unknown name
+    or an option of the other runtime, and MissingExtra where a library is not installed.
     """
-    if name not in RUNTIMES:
-        raise UsageError(
-            f"runtime is {name!r}{nearest(name, RUNTIMES)}", hint=f"use {' or '.join(RUNTIMES)}"
-        )
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError as cause:
-        if cause.name != "torch":
-            raise
-        raise MissingExtra("torch", "torch") from None
-    from paddock.inference.runtimes.torch.build import build
+    options = {key: value for key, value in options.items() if value is not None}
+    name = choose_runtime(checkpoint.config(), name, options.get("device", "auto"))
+    foreign = TORCH_ONLY if name == "native" else NATIVE_ONLY
+    for key in foreign:
+        if key in options:
+            raise UsageError(
+                f"{key} is {options[key]!r}, which the {name} runtime does not have",
+                hint="leave it out, or choose the other runtime",
+            )
+    if quant == "fp8":
+        if name == "native":
+            raise UsageError("quant is 'fp8', which is for GPUs", hint="use int4 or int8 on a CPU")
+        options["quant"] = quant
+    else:
+        from paddock.inference.checkpoint.quantized import quantized
 
-    return build(checkpoint, **options)
+        checkpoint = quantized(checkpoint, quant)
+    if name == "native":
+        from paddock.inference.runtimes.native.build import build as build_native
+
+        return build_native(checkpoint, **options)
+    from paddock.inference.runtimes.torch.build import build as build_torch
+
+    return build_torch(checkpoint, **options)
+
+
+def choose_runtime(config: ModelConfig, name: str = "auto", device: str = "auto") -> str:
+    """``native`` or ``torch`` for a model on ``device`` (``auto`` is ``best_device``).
+
+    On CPUs that is the native one. Where it cannot serve, torch does, and a UserWarning says why,
+    once per process. Raises UsageError for an unknown name, MissingExtra or DeviceError where
+    nothing can serve.
+    """
+    if name not in ("auto", *RUNTIMES):
+        raise UsageError(
+            f"runtime is {name!r}{nearest(name, RUNTIMES)}",
+            hint=f"use auto, {' or '.join(RUNTIMES)}",
+        )
+    if name == "native":
+        return name
+    if name == "auto":
+        kind = (best_device() if device == "auto" else device).partition(":")[0]
+        if kind == "cpu":
+            from paddock.inference.runtimes.native.build import unfit
+
+            reason = unfit(config)
+            if reason is None:
+                return "native"
+            if not _has_torch():
+                raise DeviceError(
+                    f"the native runtime cannot be used: {reason}; and torch is not installed",
+                    hint="install a C++ compiler and Paddock again, or: pip install"
+                    " 'paddock[torch]'",
+                )
+            _say_once(f"torch runs the model, slower: the native runtime cannot, {reason}")
+    if not _has_torch():
+        raise MissingExtra("torch", "torch")
+    return "torch"
+
+
+def best_device() -> str:
+    """``cuda``, ``npu`` or ``cpu``: what ``auto`` stands for on this machine.
+
+    Torch is asked, and imported, only where there is a driver for an accelerator.
+    """
+    if not any(Path(path).exists() for path in _ACCELERATORS) or not _has_torch():
+        return "cpu"
+    from paddock.inference.runtimes.torch import devices
+
+    return devices.select("auto").kind
+
+
+def _has_torch() -> bool:
+    try:
+        return importlib.util.find_spec("torch") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _say_once(message: str) -> None:
+    if message not in _said:
+        _said.add(message)
+        warnings.warn(message, UserWarning, stacklevel=3)

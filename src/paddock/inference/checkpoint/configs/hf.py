@@ -9,6 +9,9 @@ from paddock.errors import CheckpointError
 from paddock.inference.checkpoint.config import ModelConfig, RopeScaling
 from paddock.inference.checkpoint.configs.fields import Fields, checked_config, head_size
 
+METHOD = "paddock"
+"""``quant_method`` of our packed layout, the key by which Hugging Face tells methods apart."""
+
 _MODEL_TYPES = ("llama", "mistral")
 _ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM")
 _DTYPES = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
@@ -81,6 +84,12 @@ def to_hf(config: ModelConfig) -> dict[str, Any]:
     }
 
 
+def is_packed(values: Mapping[str, Any]) -> bool:
+    """Whether a config.json describes weights in our own packed layout."""
+    found = values.get("quantization_config")
+    return isinstance(found, Mapping) and found.get("quant_method") == METHOD
+
+
 def _in_vocabulary(config: ModelConfig) -> bool:
     return config.pad_id is not None and 0 <= config.pad_id < config.vocab_size
 
@@ -109,7 +118,7 @@ def _refuse_others(fields: Fields) -> None:
             f"{origin}: sliding_window is {values['sliding_window']!r}",
             hint="attention with a window does not run here",
         )
-    if fields.has("quantization_config"):
+    if fields.has("quantization_config") and not is_packed(values):
         raise CheckpointError(
             f"{origin}: the weights are quantized (quantization_config)",
             hint="use the fp16 or bf16 weights, or a GGUF file of type Q8_0 or Q4_0",

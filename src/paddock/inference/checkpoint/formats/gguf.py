@@ -12,8 +12,10 @@ from paddock.inference.checkpoint import rope
 from paddock.inference.checkpoint.base import Array, TensorInfo
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.configs.gguf import from_gguf
+from paddock.inference.checkpoint.formats import gguf_blocks
 from paddock.inference.checkpoint.formats.gguf_file import TYPES, GgufFile
 from paddock.inference.checkpoint.names import to_theirs
+from paddock.inference.checkpoint.packed import Packed
 from paddock.inference.checkpoint.reader import (
     Reader,
     Weight,
@@ -80,6 +82,14 @@ class GgufCheckpoint(Reader):
         for name, weight in self.blocks():
             if isinstance(weight, Blocks):
                 yield name, dequantize(weight)
+            else:
+                yield name, weight
+
+    def pieces(self) -> Iterator[tuple[str, Array | Packed]]:
+        """Unquantized weights as they are stored, quantized matrices packed, bit for bit."""
+        for name, weight in self.blocks():
+            if isinstance(weight, Blocks):
+                yield name, gguf_blocks.to_packed(weight.raw, weight.dtype)
             else:
                 yield name, weight
 

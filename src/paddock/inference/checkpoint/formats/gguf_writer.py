@@ -12,8 +12,10 @@ from paddock.inference.checkpoint import rope
 from paddock.inference.checkpoint.base import Array, as_dtype
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.configs.gguf import rope_factors, to_gguf
+from paddock.inference.checkpoint.formats import gguf_blocks
 from paddock.inference.checkpoint.formats.gguf import BLOCK
 from paddock.inference.checkpoint.names import to_theirs
+from paddock.inference.checkpoint.packed import Packed
 from paddock.inference.checkpoint.writer import create, write_at
 
 _ALIGNMENT = 32
@@ -28,12 +30,17 @@ class GgufWriter:
     """Writes metadata and tensor headers first, so that weights may come in any order."""
 
     def __init__(
-        self, path: Path, config: ModelConfig, dtype: str, tokenizer: Mapping[str, Any], name: str
+        self,
+        path: Path,
+        config: ModelConfig,
+        dtype: str,
+        tokenizer: Mapping[str, Any],
+        name: str,
+        kinds: Mapping[str, str] | None = None,
     ) -> None:
-        """``tokenizer`` are metadata; ``name`` is the model's. Norms are fp32, as llama.cpp wants.
+        """``tokenizer`` are metadata; ``name`` is the model's.
 
-        For ``q4_0`` the head is q8_0, which it needs most; a matrix whose rows do not divide into
-        blocks is fp16.
+        ``kinds`` say how each weight is stored; the default is ``stored_kinds(config, dtype)``.
         """
         import numpy as np
 
@@ -42,7 +49,7 @@ class GgufWriter:
         except ImportError:
             raise MissingExtra("gguf", "models") from None
         self._config = config
-        self._types = {one: _stored(one, shape, dtype) for one, shape in config.shapes().items()}
+        self._types = stored_kinds(config, dtype) if kinds is None else dict(kinds)
         writer = gguf.GGUFWriter(path, "llama")
         writer.add_name(name)
         writer.add_file_type(_FILE_TYPE[dtype])
@@ -68,13 +75,22 @@ class GgufWriter:
         self._file.truncate(self._start + at)
         self._write_factors()
 
-    def write(self, name: str, array: Array) -> None:
-        """Reorders the rotary pairs, quantizes if asked for, and puts the weight into its place."""
+    def write(self, name: str, weight: Array | Packed) -> None:
+        """Reorders the rotary pairs, quantizes if asked for, and puts the weight into its place.
+
+        A Packed must have the bits of its kind; its numbers stay as they are.
+        """
+        kind = self._types[name]
+        packed = isinstance(weight, Packed)
+        array = gguf_blocks.from_packed(weight) if isinstance(weight, Packed) else weight
         n_heads = rope.rotated_heads(name, self._config)
         if n_heads is not None:
+            # Blocks lie along a row, so whole rows change places.
             array = rope.to_pairs(array, n_heads)
-        kind = self._types[name]
-        stored = quantize(array, kind) if kind in BLOCK else as_dtype(array, kind)
+        if packed:
+            stored = array
+        else:
+            stored = quantize(array, kind) if kind in BLOCK else as_dtype(array, kind)
         write_at(self._file, self._start + self._offsets[name], stored)
 
     def close(self) -> None:
@@ -118,6 +134,15 @@ def quantize(array: Array, dtype: str) -> Array:
     for at in range(0, n_rows, step):
         out[at : at + step] = gguf.quantize(array[at : at + step].astype(np.float32), kind)
     return out
+
+
+def stored_kinds(config: ModelConfig, dtype: str) -> dict[str, str]:
+    """How each weight of ``config`` is stored in a file of ``dtype``. Norms are fp32.
+
+    For ``q4_0`` the head is q8_0, which it needs most; a matrix whose rows do not divide into
+    blocks is fp16.
+    """
+    return {name: _stored(name, shape, dtype) for name, shape in config.shapes().items()}
 
 
 def _stored(name: str, shape: tuple[int, ...], dtype: str) -> str:

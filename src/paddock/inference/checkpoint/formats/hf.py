@@ -68,12 +68,15 @@ class HfCheckpoint(Reader):
         path = self._folder / "config.json"
         if not path.is_file():
             raise CheckpointError(f"{path} is missing", hint="it says what shape the model has")
-        config = from_hf(load_json(path), str(path))
-        generation = self._folder / "generation_config.json"
-        if generation.is_file():
-            more = Fields(load_json(generation), str(generation)).ids("eos_token_id", ())
-            config = replace(config, eos_ids=tuple(dict.fromkeys(config.eos_ids + more)))
+        config = self._with_generation(from_hf(load_json(path), str(path)))
         return replace(config, dtype=main_dtype(self.infos()))
+
+    def _with_generation(self, config: ModelConfig) -> ModelConfig:
+        generation = self._folder / "generation_config.json"
+        if not generation.is_file():
+            return config
+        more = Fields(load_json(generation), str(generation)).ids("eos_token_id", ())
+        return replace(config, eos_ids=tuple(dict.fromkeys(config.eos_ids + more)))
 
     def _find(self) -> list[Path]:
         if self.path.is_file():

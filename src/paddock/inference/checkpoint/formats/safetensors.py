@@ -17,6 +17,9 @@ from paddock.errors import CorruptCheckpoint
 from paddock.inference.checkpoint.base import Array, TensorInfo
 from paddock.inference.checkpoint.mapped import MappedFile
 
+ALIGNMENT = 64
+"""Where the data of files written here begins, in bytes."""
+
 MAX_HEADER = 100_000_000
 """Bytes; the library's own limit."""
 
@@ -96,24 +99,28 @@ class SafetensorsFile:
             )
 
 
-def header_bytes(shapes: Mapping[str, tuple[int, ...]], dtype: str) -> tuple[bytes, dict[str, int]]:
+def header_bytes(
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]],
+) -> tuple[bytes, dict[str, int]]:
     """A file's beginning up to the data, and where in the file each tensor's bytes start.
 
-    ``dtype`` (ours) holds for all tensors, which lie in the order of ``shapes``. The header is
-    padded to 8 bytes, so that the data is aligned.
+    ``tensors`` are name -> (dtype, shape), the dtype ours or ``U8``, in the order in which they
+    lie. The header is padded to 64 bytes: a cache line and the widest vector, so that data whose
+    sizes are multiples of that are aligned in the file and in memory.
     """
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     at = 0
     offsets = {}
-    for name, shape in shapes.items():
-        size = math.prod(shape) * _ITEM_BYTES[_THEIRS[dtype]]
+    for name, (dtype, shape) in tensors.items():
+        theirs = _THEIRS.get(dtype, dtype)
+        size = math.prod(shape) * _ITEM_BYTES[theirs]
         offsets[name] = at
         entries[name] = {
-            "dtype": _THEIRS[dtype], "shape": list(shape), "data_offsets": [at, at + size]
+            "dtype": theirs, "shape": list(shape), "data_offsets": [at, at + size]
         }  # fmt: skip
         at += size
     text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-(8 + len(text)) % ALIGNMENT)
     head = len(text).to_bytes(8, "little") + text
     return head, {name: len(head) + offset for name, offset in offsets.items()}
 

@@ -11,7 +11,6 @@ from paddock.inference.runtimes.base import Limits
 from paddock.inference.runtimes.torch import devices, weights
 from paddock.inference.runtimes.torch.cache import bytes_per_position, new_cache
 from paddock.inference.runtimes.torch.graphs import GraphedDecoder
-from paddock.inference.runtimes.torch.native import NativeDecoder, unfit
 from paddock.inference.runtimes.torch.quantize import check_kind
 from paddock.inference.runtimes.torch.runtime import TorchRuntime
 
@@ -28,7 +27,6 @@ def build(
     cache: str = "contiguous",
     threads: int | None = None,
     vocab_size: int | None = None,
-    native: bool | None = None,
     quant: str | None = None,
     graphs: bool | None = None,
     compiled: bool = False,
@@ -38,8 +36,7 @@ def build(
     ``vocab_size`` is how many ids may be read and chosen where the model has more rows than the
     tokenizer has words (rows that only round its size up). Memory for the weights and one full
     context must be there before anything is read (DoesNotFit); on CPUs the rest of the cache takes
-    memory only as it is used. ``native`` says whether steps of one token per request go through
-    native.py: None where that is possible, True (DeviceError if it is not) or False.
+    memory only as it is used.
 
     On an accelerator packed weights stay packed, and ``quant="fp8"`` makes the others e4m3; a CPU
     unpacks them. ``graphs`` records decode steps (graphs.py): None where the device can, True
@@ -60,22 +57,17 @@ def build(
         vocab_size or config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache
     )
     ensure_fits(config, dtype, limits.max_seq_len * bytes_per_position(config, dtype), available)
-    reason = "it was switched off" if native is False else unfit(config, dtype, chosen.handle)
-    if native and reason:
-        raise DeviceError(f"native decoding is not possible: {reason}", hint="leave native unset")
-    # Without the native code torch's own products of one token decide the layout.
-    transposed = reason is not None and dtype == "fp32" and chosen.kind == "cpu"
     if chosen.kind == "cpu":
+        # Torch's own products of one token decide the layout.
+        transposed = dtype == "fp32"
         model = weights.load(checkpoint, config, dtype, chosen.handle, transposed=transposed)
     else:
         model = weights.load_quantized(
             checkpoint, config, dtype, chosen.handle, fp8=quant == "fp8", ops=chosen.ops
         )
     kv = new_cache(cache, config, dtype, chosen.handle, limits)
-    decoder: NativeDecoder | GraphedDecoder | None = None
-    if not reason:
-        decoder = NativeDecoder(model, kv, limits, threads)
-    elif chosen.capture is not None and graphs is not False:
+    decoder: GraphedDecoder | None = None
+    if chosen.capture is not None and graphs is not False:
         decoder = GraphedDecoder(model, kv, limits, chosen.capture, compiled=compiled)
     return TorchRuntime(model, kv, limits, dtype, decoder)
 

@@ -1,0 +1,1 @@
+"""The native runtime: a Llama on CPUs through Paddock's own C++ library; no torch."""
