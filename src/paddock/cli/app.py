@@ -7,7 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from paddock._version import __version__
-from paddock.cli import chat, convert, inspect, models, options, pull, run
+from paddock.cli import (
+    chat,
+    convert,
+    inspect,
+    make_random,
+    models,
+    options,
+    pull,
+    quantize,
+    run,
+)
 from paddock.cli.help import Command, Group, examples
 
 EXAMPLES = """
@@ -17,7 +27,7 @@ paddock pull llama2-7b-chat               fetch a real one
 paddock run -m llama2-7b-chat --chat "Who are you?"
 """
 
-ORDER = ("run", "chat", "pull", "models", "inspect", "convert")
+ORDER = ("run", "chat", "pull", "models", "inspect", "convert", "quantize", "make-random")
 """The commands as the help lists them; typer would put groups last."""
 
 
@@ -44,6 +54,8 @@ def _application() -> typer.Typer:
     app.add_typer(models.app, name="models", cls=Group, epilog=examples(models.EXAMPLES))
     app.command(cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
     app.command(cls=Command, epilog=examples(convert.EXAMPLES))(convert.convert)
+    app.command(cls=Command, epilog=examples(quantize.EXAMPLES))(quantize.quantize)
+    app.command(cls=Command, epilog=examples(make_random.EXAMPLES))(make_random.make_random)
     return app
 
 

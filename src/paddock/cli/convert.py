@@ -15,6 +15,7 @@ EXAMPLES = """
 paddock convert llama-2-7b/ llama2-7b-hf --to hf
 paddock convert llama2_7b.ckpt llama2-7b.gguf --to gguf --dtype fp16
 paddock convert demo demo-ms --to mindspore
+paddock convert llama2-7b-int4 llama2-7b.Q4_0.gguf --to gguf
 """
 
 
@@ -33,6 +34,8 @@ class StoredDtype(str, Enum):
     bf16 = "bf16"
     fp16 = "fp16"
     fp32 = "fp32"
+    q8_0 = "q8_0"
+    q4_0 = "q4_0"
 
 
 def convert(
@@ -58,8 +61,8 @@ def convert(
         StoredDtype | None,
         typer.Option(
             "--dtype",
-            metavar="bf16|fp16|fp32",
-            help="Type of its weights.  [default: as they are]",
+            metavar="bf16|fp16|fp32|q8_0|q4_0",
+            help="Type of its weights; q8_0 and q4_0 for gguf only.  [default: as they are]",
             show_default=False,
         ),
     ] = None,

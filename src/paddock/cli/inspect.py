@@ -60,6 +60,7 @@ def _show(found: dict[str, Any], tensors: bool) -> None:
         ("format", found["format"]),
         ("parameters", f"{found['n_params']:,}"),
         ("tensors", ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())),
+        *_quantization(found["quantization"]),
         ("size", f"{render.size(found['total_bytes'])} ({found['total_bytes']:,} bytes)"),
         ("complete", "yes" if found["complete"] else f"no: {found['problem']}"),
     ]
@@ -80,6 +81,14 @@ def _show(found: dict[str, Any], tensors: bool) -> None:
             (t["name"], "×".join(map(str, t["shape"])) or "1", t["dtype"]) for t in found["tensors"]
         ]
         render.table(("TENSOR", "SHAPE", "TYPE"), cells)
+
+
+def _quantization(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    others = (f"{name} {bits or 'unpacked'}" for name, bits in found["other_bits"].items())
+    text = ", ".join((f"{found['bits']} bits, groups of {found['group_size']}", *others))
+    return [("quantization", text)]
 
 
 def _spell(value: Any) -> str:

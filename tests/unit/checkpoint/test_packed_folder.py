@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_data_is_aligned_and_in_the_models_order(tmp_path: Path) -> None:
             [f"self_attn.{x}_proj.weight" for x in "qkv"],
             ["mlp.gate_proj.weight", "mlp.up_proj.weight"],
         ):
-            for one, following in zip(names, names[1:], strict=False):
+            for one, following in pairwise(names):
                 begin, end = entries[prefix + one]["data_offsets"]
                 assert entries[prefix + following]["data_offsets"][0] == end > begin
 

@@ -34,8 +34,8 @@ class Inspection:
 
     ``tensors`` are the files' own, ``total_bytes`` their sum, ``n_params`` the numbers in the
     model's weights. ``complete`` says whether they are exactly the weights of ``config``;
-    ``problem`` says why not, or why ``config`` is None. ``quantization`` is what config.json says of
-    packed weights.
+    ``problem`` says why not, or why ``config`` is None. ``quantization`` is what
+    config.json says of packed weights.
     """
 
     format: str

@@ -109,7 +109,7 @@ def locate(name: str | Path | None, settings: Settings) -> Path:
     several. Raises ModelNotFound with the places looked at.
     """
     if name is None or str(name) == DEMO:
-        return _demo()
+        return builtin()
     path = Path(name).expanduser()
     if path.exists():
         return path
@@ -235,7 +235,8 @@ def locked(place: Path) -> Iterator[bool]:
         yield True
 
 
-def _demo() -> Path:
+def builtin() -> Path:
+    """The built-in model's folder. Raises ModelNotFound if the installation lacks it."""
     from importlib.resources import files
 
     path = Path(str(files("paddock") / "assets" / DEMO))
