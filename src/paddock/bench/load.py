@@ -74,17 +74,19 @@ def resident_share(files: list[Path]) -> float:
         size = file.stat().st_size
         if not size:
             continue
-        with file.open("rb") as stream:
+        with (
+            file.open("rb") as stream,
             # Private and writable, for ctypes wants to write; nothing is written.
-            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:
-                count = -(-size // mmap.PAGESIZE)
-                found = (ctypes.c_ubyte * count)()
-                at = ctypes.c_char.from_buffer(mapped)
-                address = ctypes.c_void_p(ctypes.addressof(at))
-                code = library.mincore(address, ctypes.c_size_t(size), found)
-                del at  # else the map cannot be closed
-                if code:
-                    raise BenchError(f"mincore of {file}: {os.strerror(ctypes.get_errno())}")
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY) as mapped,
+        ):
+            count = -(-size // mmap.PAGESIZE)
+            found = (ctypes.c_ubyte * count)()
+            start = ctypes.c_char.from_buffer(mapped)
+            address = ctypes.c_void_p(ctypes.addressof(start))
+            code = library.mincore(address, ctypes.c_size_t(size), found)
+            del start  # else the map cannot be closed
+        if code:
+            raise BenchError(f"mincore of {file}: {os.strerror(ctypes.get_errno())}")
         pages += count
         resident += sum(byte & 1 for byte in bytes(found))
     return resident / pages if pages else 0.0

@@ -10,10 +10,11 @@ from xml.sax.saxutils import escape
 from paddock.bench.result import Result
 from paddock.errors import BenchError
 
-WIDTH, HEIGHT = 880, 540
-LEFT, RIGHT, TOP, BOTTOM = 78, 32, 64, 62
+WIDTH, HEIGHT = 1120, 560
+LEFT, RIGHT, TOP, BOTTOM = 78, 330, 64, 62
+LEGEND = WIDTH - RIGHT + 28
 # Okabe and Ito's colours, told apart by colour-blind eyes as well.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#000000", "#7A5195")
 SHAPES = {"decode": "circle", "prefill": "square"}
 _FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
 
@@ -82,14 +83,14 @@ def _points(results: Sequence[Result]) -> list[Point]:
         for run in result.runs:
             for name, figure in run.figures.items():
                 if figure.operations and figure.bytes and figure.seconds:
-                    share = f", {figure.share.median:.0%}" if figure.share else ""
+                    share = f", {figure.share.median:.1%}" if figure.share else ""
                     found.append(
                         Point(
                             run.runtime,
                             name,
                             figure.operations / figure.bytes,
                             figure.operations / figure.seconds.median,
-                            f"{run.runtime} {name}: {figure.values.median:.4g} tokens/s{share}",
+                            f"{name} {figure.values.median:.4g} tokens/s{share}",
                         )
                     )
     return found
@@ -113,7 +114,9 @@ def _grid(axes: Axes) -> Iterable[str]:
         (left, y), (right, _) = axes.at(axes.x[0], value), axes.at(axes.x[1], value)
         yield _line(left, y, right, y, "#e4e4e4")
         yield _text(left - 8, y + 4, _si(value), anchor="end", colour="#555")
-    yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 16, "operations per byte read", anchor="middle")
+    yield _text(
+        (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 16, "operations per byte read", anchor="middle"
+    )
     yield (
         f"<g transform='rotate(-90)'>"
         f"{_text(-(TOP + HEIGHT - BOTTOM) / 2, 18, 'operations per second', anchor='middle')}</g>"
@@ -135,8 +138,9 @@ def _roofs(axes: Axes, memory: float, roofs: dict[str, float]) -> Iterable[str]:
         f"{_text(0, 0, label, anchor='middle', colour='#333')}</g>"
     )
     for name, roof in roofs.items():
-        (left, y), (right, _) = axes.at(min(roof / memory, axes.x[1]), roof), axes.at(
-            axes.x[1], roof
+        (left, y), (right, _) = (
+            axes.at(min(roof / memory, axes.x[1]), roof),
+            axes.at(axes.x[1], roof),
         )
         yield _line(left, y, right, y, "#333", width=2)
         label = f"{name}: {_si(roof)}op/s"
@@ -144,31 +148,21 @@ def _roofs(axes: Axes, memory: float, roofs: dict[str, float]) -> Iterable[str]:
 
 
 def _marks(axes: Axes, points: Sequence[Point]) -> Iterable[str]:
+    """The points, and beside the picture what each colour is and how far it came."""
     runtimes = list(dict.fromkeys(point.runtime for point in points))
-    placed: list[tuple[float, float, float]] = []
-    for point in sorted(points, key=lambda p: (-p.y, p.x)):
-        colour = COLOURS[runtimes.index(point.runtime) % len(COLOURS)]
-        x, y = axes.at(point.x, point.y)
-        yield _mark(x, y, SHAPES.get(point.figure, "circle"), colour, point.text)
-        width = 6.3 * len(point.text)
-        left = x + 12 if x + 12 + width < WIDTH - 4 else x - 12 - width
-        at = _free(left, y + 4, width, placed)
-        placed.append((left, at, width))
-        if abs(at - y - 4) > 6:
-            edge = left - 2 if left > x else left + width + 2
-            yield _line(x, y, edge, at - 4, colour, width=0.7)
-        yield _text(left, at, point.text, colour=colour)
-
-
-def _free(left: float, y: float, width: float, placed: Sequence[tuple[float, float, float]]) -> float:
-    """The next line at or below ``y`` on which no label lies yet."""
-    line = 15.0
-    while any(
-        abs(other - y) < line and left < begin + wide and begin < left + width
-        for begin, other, wide in placed
-    ):
-        y += 2.0
-    return y
+    y = TOP + 8.0
+    for number, runtime in enumerate(runtimes):
+        colour = COLOURS[number % len(COLOURS)]
+        yield _text(LEGEND, y, runtime, colour=colour, weight=600)
+        for point in points:
+            if point.runtime != runtime:
+                continue
+            y += 18
+            shape = SHAPES.get(point.figure, "circle")
+            yield _mark(LEGEND + 6, y - 4, shape, colour, point.text)
+            yield _text(LEGEND + 18, y, point.text, colour="#444")
+            yield _mark(*axes.at(point.x, point.y), shape, colour, f"{runtime}, {point.text}")
+        y += 26
 
 
 def _mark(x: float, y: float, shape: str, colour: str, title: str) -> str:
@@ -176,7 +170,9 @@ def _mark(x: float, y: float, shape: str, colour: str, title: str) -> str:
     if shape == "square":
         body = f"<rect x='{x - 6:.1f}' y='{y - 6:.1f}' width='12' height='12' {style}>"
         return f"{body}<title>{escape(title)}</title></rect>"
-    return f"<circle cx='{x:.1f}' cy='{y:.1f}' r='6.5' {style}><title>{escape(title)}</title></circle>"
+    return (
+        f"<circle cx='{x:.1f}' cy='{y:.1f}' r='6.5' {style}><title>{escape(title)}</title></circle>"
+    )
 
 
 def _text(

@@ -74,7 +74,9 @@ class Traced:
     def step(self, batch: Batch) -> list[Choice]:
         """See Runtime."""
         n_tokens = [len(work.tokens) for work in batch.work]
-        decoding = all(work.start > 0 and len(work.tokens) == 1 + work.n_draft for work in batch.work)
+        decoding = all(
+            work.start > 0 and len(work.tokens) == 1 + work.n_draft for work in batch.work
+        )
         name = STEP_NAMES[decoding]
         with ExitStack() as stack:
             if self._mark is not None:
@@ -105,7 +107,7 @@ def profile(llm: LLM, prompt: Prompt, params: GenerationParams, out: Path) -> in
         raise BenchError(f"there is no folder {out.parent}")
     runtime = llm.engine.runtime
     try:
-        if getattr(runtime, "decode_path", None) is not None:
+        if getattr(runtime, "decode_path", None) is not None:  # the torch runtime
             return _with_torch(llm, prompt, params, out)
         spans = Spans()
         llm.engine.runtime = Traced(runtime, spans)
@@ -131,8 +133,7 @@ def _with_torch(llm: LLM, prompt: Prompt, params: GenerationParams, out: Path) -
     llm.engine.runtime = Traced(llm.engine.runtime, spans, profiler.record_function)
     activities = profiler.supported_activities()
     with profiler.profile(activities=activities, record_shapes=True) as trace:
-        with profiler.record_function("generate"):
-            _answer(llm, prompt, params, spans)
+        _answer(llm, prompt, params, spans)
     trace.export_chrome_trace(str(out))
     opener = gzip.open if out.suffix == ".gz" else open
     with opener(out, "rt", encoding="utf-8") as file:

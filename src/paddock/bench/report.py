@@ -42,8 +42,8 @@ def tables(result: Result) -> list[Table]:
     found = [_conditions(result)]
     rows = [row for run in result.runs for row in _rows(run)]
     if rows:
-        header = ("RUNTIME", "FIGURE", "MEDIAN", "MIN", "Q1", "Q3", "MAX", "OF THE CEILING")
-        found.append(Table("figures", header, tuple(rows), tuple(range(2, 8))))
+        header = ("RUNTIME", "FIGURE", "UNIT", "MEDIAN", "MIN", "Q1", "Q3", "MAX", "OF THE CEILING")
+        found.append(Table("figures", header, tuple(rows), tuple(range(3, 9))))
     if result.ratios:
         found.append(
             Table(
@@ -125,10 +125,11 @@ def _conditions(result: Result) -> Table:
     rows.append(("kind", result.kind))
     if result.model:
         rows.append(("model", str(result.model.get("name"))))
-    workload = next((run.workload for run in result.runs if run.workload), None)
-    if workload:
+    workloads = [run.workload for run in result.runs if run.workload]
+    if workloads:
         names = ("prompt_tokens", "new_tokens", "batch", "repeats", "seed", "busy")
-        rows.append(("workload", ", ".join(f"{name} {workload[name]}" for name in names)))
+        same = [name for name in names if len({workload[name] for workload in workloads}) == 1]
+        rows.append(("workload", ", ".join(f"{name} {workloads[0][name]}" for name in same)))
     rows.append(("cpu", f"{host.get('cpu')}, {host.get('cores')} cores"))
     rows.append(("load before", str(host.get("load_average"))))
     if result.ceilings:
@@ -150,23 +151,15 @@ def _conditions(result: Result) -> Table:
 
 
 def _rows(run: Run) -> list[tuple[str, ...]]:
-    return [
-        (
-            run.runtime,
-            _title(name),
-            *(
-                amount(value, figure.unit)
-                for value in (
-                    figure.values.median,
-                    figure.values.min,
-                    *figure.values.quartiles,
-                    figure.values.max,
-                )
-            ),
-            f"{figure.share.median:.1%}" if figure.share else "",
-        )
-        for name, figure in run.figures.items()
-    ]
+    rows = []
+    for name, figure in run.figures.items():
+        values = figure.values
+        size, unit = _scale(values.median, figure.unit)
+        numbers = (values.median, values.min, *values.quartiles, values.max)
+        share = f"{figure.share.median:.1%}" if figure.share else ""
+        cells = (f"{value / size:.4g}" for value in numbers)
+        rows.append((run.runtime, _title(name), unit, *cells, share))
+    return rows
 
 
 def _title(name: str) -> str:
@@ -178,14 +171,20 @@ def _spread(values: Summary) -> Sequence[float]:
 
 
 def amount(value: float, unit: str) -> str:
-    """A number with its unit for people: three or four digits that mean something."""
+    """A number with its unit for people, four digits of it."""
+    size, scaled = _scale(value, unit)
+    return f"{value / size:.4g} {scaled}"
+
+
+def _scale(value: float, unit: str) -> tuple[float, str]:
+    """The unit in which ``value`` reads well, and its size in ``unit``."""
     if unit == "share":
-        return f"{value:.1%}"
-    if unit in ("bytes", "bytes/s", "op/s"):
+        return 0.01, "%"
+    if unit == "s" and value < 1:
+        return 1e-3, "ms"
+    plain = unit.replace("bytes", "B")
+    if plain in ("B", "B/s", "op/s"):
         for prefix, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
             if value >= size:
-                return f"{value / size:.4g} {prefix}{unit.replace('bytes', 'B')}"
-        return f"{value:.0f} {unit.replace('bytes', 'B')}"
-    if unit == "s" and value < 1:
-        return f"{value * 1000:.4g} ms"
-    return f"{value:.4g} {unit}"
+                return size, prefix + plain
+    return 1.0, plain

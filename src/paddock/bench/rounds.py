@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 from paddock.bench import ceilings as ceilings_module
@@ -89,7 +90,7 @@ def measure(
                 contestant.take()
             progress(number * len(contestants) + done + 1, (repeats + 1) * len(contestants))
     marks.append(_mark(test, kinds))
-    rounds = [_better(a, b) for a, b in zip(marks, marks[1:], strict=False)]
+    rounds = [_better(a, b) for a, b in pairwise(marks)]
     runs = [_run(contestant, config, rounds, contestants[0]) for contestant in contestants]
     return runs, _measured(test, rounds, kinds)
 

@@ -105,15 +105,11 @@ def speed(kind: str, options: Options, progress: Progress = _silent) -> Result:
             Contestant(name, local, one, local.storage, _run(name, local, options))
             for name, one in _turns(kind, workload).items()
         ]
-        runs, measured = rounds.measure(
-            contestants, local.config, test, options.repeats, progress
-        )
+        runs, measured = rounds.measure(contestants, local.config, test, options.repeats, progress)
         names = [contestant.name for contestant in contestants]
         ratios = rounds.compare(runs, [(name, names[0]) for name in names[1:]])
         model = _model(options, local.config)
-        return result.new(
-            kind, runs, host=host, model=model, ceilings=measured, ratios=ratios
-        )
+        return result.new(kind, runs, host=host, model=model, ceilings=measured, ratios=ratios)
 
 
 def _turns(kind: str, workload: Workload) -> dict[str, Workload]:
@@ -272,6 +268,8 @@ def _files(
         dtype = _FILE_TYPE[quant] if quant else config.dtype
         target = folder / f"model-{dtype}.gguf"
         found["gguf"] = str(convert.convert(path, target, to="gguf", dtype=dtype))
+        if quant:  # the same 4 or 8 bits for all: ours reads the file without loss
+            found[session.OURS] = found["gguf"]
     return found
 
 

@@ -49,9 +49,7 @@ def of_gguf(path: Path, cache: str = "fp16") -> Storage | None:
     try:
         return Storage(
             kinds[to_theirs("gguf", "layers.0.feed_forward.w1.weight")],
-            embedding
-            if config.tie_embeddings
-            else kinds[to_theirs("gguf", "output.weight")],
+            embedding if config.tie_embeddings else kinds[to_theirs("gguf", "output.weight")],
             embedding,
             kinds[to_theirs("gguf", "norm.weight")],
             cache,

@@ -1,4 +1,4 @@
-"""Samples of one figure, with the numbers that describe them: never a mean, never the best alone."""
+"""Samples of one figure with what describes them: never a mean, never the best alone."""
 
 from __future__ import annotations
 

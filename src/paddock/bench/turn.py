@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from paddock.bench.workload import Workload
@@ -68,7 +69,7 @@ class Turn:
                 )
             if any(t is not None and not 0 <= t < workload.vocab_size for t in tokens):
                 raise BenchError(f"{name} made a token outside the vocabulary")
-            if times[0] <= 0 or any(b < a for a, b in zip(times, times[1:], strict=False)):
+            if times[0] <= 0 or any(b < a for a, b in pairwise(times)):
                 raise BenchError(f"{name} gave times that do not grow")
         if self.total_s > wall_s:
             raise BenchError(f"{name} claims {self.total_s:.3f} s, but {wall_s:.3f} s went by")

@@ -8,12 +8,14 @@ import typer
 
 from paddock._version import __version__
 from paddock.cli import (
+    bench,
     chat,
     convert,
     inspect,
     make_random,
     models,
     options,
+    profile,
     pull,
     quantize,
     run,
@@ -27,7 +29,10 @@ paddock pull llama2-7b-chat               fetch a real one
 paddock run -m llama2-7b-chat --chat "Who are you?"
 """
 
-ORDER = ("run", "chat", "pull", "models", "inspect", "convert", "quantize", "make-random")
+ORDER = (
+    *("run", "chat", "pull", "models", "inspect", "convert", "quantize", "make-random"),
+    *("bench", "profile"),
+)
 """The commands as the help lists them; typer would put groups last."""
 
 
@@ -56,6 +61,8 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(convert.EXAMPLES))(convert.convert)
     app.command(cls=Command, epilog=examples(quantize.EXAMPLES))(quantize.quantize)
     app.command(cls=Command, epilog=examples(make_random.EXAMPLES))(make_random.make_random)
+    app.add_typer(bench.app, name="bench", cls=Group, epilog=examples(bench.EXAMPLES))
+    app.command(cls=Command, epilog=examples(profile.EXAMPLES))(profile.profile)
     return app
 
 

@@ -13,9 +13,7 @@ MODULE = "llama_cpp"
 _N_BATCH = 512
 
 
-def open(  # noqa: A001  the name of the protocol
-    model: str, threads: int, length: int, batch: int, variant: dict[str, Any]
-) -> Engine:
+def open(model: str, threads: int, length: int, batch: int, variant: dict[str, Any]) -> Engine:
     """``variant``: {"flash_attn": true or false}."""
     return Engine(model, threads, length, batch, flash_attn=bool(variant.get("flash_attn")))
 
@@ -78,9 +76,7 @@ class Engine:
             tokens[sequence].append(self._choose(-1))
             times[sequence].append(time.perf_counter() - begin)
         for made in range(1, new_tokens):
-            rows = [
-                (tokens[i][-1], len(prompt) + made - 1, i) for i, prompt in enumerate(prompts)
-            ]
+            rows = [(tokens[i][-1], len(prompt) + made - 1, i) for i, prompt in enumerate(prompts)]
             self._decode(rows, everywhere=True)
             for i in range(len(prompts)):
                 tokens[i].append(self._choose(i))

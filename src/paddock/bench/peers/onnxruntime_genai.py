@@ -10,9 +10,7 @@ DISTRIBUTION = "onnxruntime-genai"
 MODULE = "onnxruntime_genai"
 
 
-def open(  # noqa: A001  the name of the protocol
-    model: str, threads: int, length: int, batch: int, variant: dict[str, Any]
-) -> Engine:
+def open(model: str, threads: int, length: int, batch: int, variant: dict[str, Any]) -> Engine:
     """Has no variants."""
     return Engine(model, threads, length, batch)
 
@@ -22,6 +20,7 @@ class Engine:
 
     def __init__(self, path: str, threads: int, length: int, batch: int) -> None:
         import json
+
         import onnxruntime_genai
 
         self._lib: Any = onnxruntime_genai

@@ -10,9 +10,7 @@ DISTRIBUTION = "openvino-genai"
 MODULE = "openvino_genai"
 
 
-def open(  # noqa: A001  the name of the protocol
-    model: str, threads: int, length: int, batch: int, variant: dict[str, Any]
-) -> Engine:
+def open(model: str, threads: int, length: int, batch: int, variant: dict[str, Any]) -> Engine:
     """Has no variants; ``length`` and ``batch`` come as they do."""
     return Engine(model, threads)
 
@@ -39,9 +37,7 @@ class Engine:
         config.ignore_eos = True
         config.do_sample = False
         ids = np.array(prompts, np.int64)
-        inputs = self._lib.TokenizedInputs(
-            openvino.Tensor(ids), openvino.Tensor(np.ones_like(ids))
-        )
+        inputs = self._lib.TokenizedInputs(openvino.Tensor(ids), openvino.Tensor(np.ones_like(ids)))
         begin = time.perf_counter()
         answer = self._pipeline.generate(inputs, config)
         end = time.perf_counter() - begin

@@ -15,9 +15,7 @@ MODULE = "paddock"
 sys.path.append(str(Path(__file__).parents[3]))
 
 
-def open(  # noqa: A001  the name of the protocol
-    model: str, threads: int, length: int, batch: int, variant: dict[str, Any]
-) -> Engine:
+def open(model: str, threads: int, length: int, batch: int, variant: dict[str, Any]) -> Engine:
     """``variant``: options of LLM.open, such as {"quant": "int4"}."""
     return Engine(model, threads, length, batch, variant)
 
@@ -40,4 +38,6 @@ class Engine:
     ) -> tuple[list[list[int]], list[list[float]]]:
         """Tokens and times of all prompts together."""
         turn = self._local.run(prompts, new_tokens)
-        return [list(row) for row in turn.tokens], [list(row) for row in turn.times]
+        return [[token for token in row if token is not None] for row in turn.tokens], [
+            list(row) for row in turn.times
+        ]

@@ -133,9 +133,7 @@ def compare_peers(
         for name in plan.only:
             for entry in _enter(plan, name, stack):
                 (contestants if isinstance(entry, Contestant) else others).append(entry)  # type: ignore[arg-type]
-        runs, ceilings = measure(
-            contestants, plan.config, test, plan.workload.repeats, progress
-        )
+        runs, ceilings = measure(contestants, plan.config, test, plan.workload.repeats, progress)
     ours = [run.runtime for run in runs if run.runtime.startswith(OURS)]
     theirs = [run.runtime for run in runs if not run.runtime.startswith(OURS)]
     return (

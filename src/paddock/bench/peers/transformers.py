@@ -10,10 +10,8 @@ DISTRIBUTION = "transformers"
 MODULE = "transformers"
 
 
-def open(  # noqa: A001  the name of the protocol
-    model: str, threads: int, length: int, batch: int, variant: dict[str, Any]
-) -> Engine:
-    """``variant``: {"dtype": "fp32", "bf16" or "fp16"}; ``length`` and ``batch`` come as they do."""
+def open(model: str, threads: int, length: int, batch: int, variant: dict[str, Any]) -> Engine:
+    """``variant``: {"dtype": "fp32", "bf16" or "fp16"}, the rest comes as it does."""
     return Engine(model, threads, variant["dtype"])
 
 

@@ -46,9 +46,7 @@ def main() -> None:
         answers.flush()
 
 
-def _answer(
-    adapter: ModuleType, question: dict[str, Any], state: dict[str, Any]
-) -> dict[str, Any]:
+def _answer(adapter: ModuleType, question: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
     if question["do"] == "probe":
         found = importlib.util.find_spec(adapter.MODULE) is not None
         return {"present": found, "version": _version(adapter.DISTRIBUTION) if found else None}

@@ -13,9 +13,7 @@ MODULE = "xllamacpp"
 _N_BATCH = 512
 
 
-def open(  # noqa: A001  the name of the protocol
-    model: str, threads: int, length: int, batch: int, variant: dict[str, Any]
-) -> Engine:
+def open(model: str, threads: int, length: int, batch: int, variant: dict[str, Any]) -> Engine:
     """``variant``: {"flash_attn": true or false}."""
     return Engine(model, threads, length, batch, flash_attn=bool(variant.get("flash_attn")))
 
