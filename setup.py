@@ -5,24 +5,19 @@ Everything else is in pyproject.toml.
 Optional: where no compiler is found the installation succeeds and PyTorch serves if it is there.
 """
 
+from pathlib import Path
+
 from setuptools import Extension, setup
 
 setup(
     ext_modules=[
         Extension(
-            # Loaded with ctypes, not imported; the name puts the library beside library.py.
-            "paddock.inference.runtimes.native._native",
-            sources=["native/paddock.cpp", "native/rows.cpp", "native/products.cpp"],
-            depends=[
-                "native/attention.h",
-                "native/cache.h",
-                "native/forward.h",
-                "native/matrix.h",
-                "native/pool.h",
-                "native/rows.h",
-                "native/sampler.h",
-                "native/vectors.h",
+            # Loaded with ctypes, not imported; the name puts the library beside kernels/library.py.
+            "paddock.inference.kernels._native",
+            sources=[
+                f"native/{name}.cpp" for name in ("matrices", "paddock", "products", "rows")
             ],
+            depends=[str(path) for path in sorted(Path("native").glob("*.h"))],
             language="c++",
             extra_compile_args=[
                 "-std=c++17",

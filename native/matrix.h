@@ -68,6 +68,10 @@ inline size_t prepared_bytes(int32_t rows, int32_t k) {
     return static_cast<size_t>(rows) * (k / group_inputs) * prepared_group_bytes;
 }
 
+// What came of quantizing: weights that are not finite, or so large that fp16 holds no scale for them,
+// cannot be.
+enum class Rounding : int32_t { done = 0, not_finite = 1, beyond_fp16 = 2 };
+
 // The functions of one instruction set. All are pure and may run on several threads at once.
 struct Products {
     const char* name;
@@ -87,6 +91,10 @@ struct Products {
 
     // The k weights of one output as fp32: a row of an embedding table.
     void (*row)(const Matrix& w, int index, float* out);
+
+    // Quantizes one block of an F32, BF16 or F16 matrix whose k is a multiple of 32: to `bits` (4 or
+    // 8) in the packed layout, at `out`, where the block begins.
+    Rounding (*round)(const Matrix& w, int block, int bits, bool search, void* out);
 };
 
 // Instruction sets by number; `best` is the best this CPU has.

@@ -1,153 +1,218 @@
-// Products of weight matrices for every instruction set, and the choice between them.
+// Products of matrices for every instruction set, and the choice between the sets.
 
 #include "matrix.h"
+#include "target.h"
 
-#include <cmath>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#include <sys/auxv.h>
+#endif
+
+#define PADDOCK_INLINE static inline __attribute__((always_inline))
+#define PADDOCK_UNROLL _Pragma("GCC unroll 8")
+
 namespace paddock {
-namespace {
 
-float half(uint16_t h) {
-    const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16;
-    const uint32_t exponent = h >> 10 & 31, mantissa = h & 1023;
-    if (exponent == 0) return (sign ? -1.0f : 1.0f) * static_cast<float>(mantissa) * 0x1p-24f;
-    const uint32_t bits =
-        sign | (exponent == 31 ? 255u : exponent + 112) << 23 | mantissa << 13;
-    float f;
-    std::memcpy(&f, &bits, 4);
-    return f;
-}
+using std::memcpy;
 
-float bfloat(uint16_t h) {
-    const uint32_t bits = static_cast<uint32_t>(h) << 16;
-    float f;
-    std::memcpy(&f, &bits, 4);
-    return f;
-}
+constexpr size_t ahead_bytes = 2048;            // how far ahead the weights of one row are asked for
+constexpr size_t cached_weights = 384 * 1024;  // less than the second-level cache of any server CPU
 
-struct Place {
-    signed char* q;
-    unsigned char *scale, *sum;
+// Where a product's outputs go.
+struct Target {
+    float* y;
+    size_t stride;
+    bool add;
 };
 
-Place place(const Activations& a, int row, int group) {
-    const int tile = row / row_tile, left = a.rows - tile * row_tile;
-    const int size = left < row_tile ? left : row_tile, r = row % row_tile;
-    unsigned char* p = static_cast<unsigned char*>(a.prepared) +
-                       prepared_group_bytes * (static_cast<size_t>(tile) * row_tile *
-                                                   (a.k / group_inputs) +
-                                               static_cast<size_t>(group) * size);
-    return {reinterpret_cast<signed char*>(p) + r * group_inputs, p + size * group_inputs + r * 4,
-            p + size * (group_inputs + 4) + r * 4};
+PADDOCK_INLINE int32_t four(const void* p) {
+    int32_t v;
+    memcpy(&v, p, 4);
+    return v;
 }
 
-void prepare(const Activations& a, int first_row, int rows) {
-    for (int row = first_row; row < first_row + rows; row++) {
-        for (int g = 0; g < a.k / group_inputs; g++) {
-            const float* x = a.x + row * a.stride + g * group_inputs;
-            const Place to = place(a, row, g);
-            float most = 0;
-            bool finite = true;
-            for (int i = 0; i < group_inputs; i++) {
-                most = std::fabs(x[i]) > most ? std::fabs(x[i]) : most;
-                finite = finite && std::isfinite(x[i]);
-            }
-            float scale = finite ? most / 127 : NAN;
-            const float inverse = finite && most > 1e-36f ? 127 / most : 0;
-            if (finite && inverse == 0) scale = 0;
-            int32_t sum = 0;
-            for (int i = 0; i < group_inputs; i++) {
-                to.q[i] = finite ? static_cast<signed char>(std::nearbyint(x[i] * inverse)) : 0;
-                sum += to.q[i];
-            }
-            sum *= -8;
-            std::memcpy(to.scale, &scale, 4);
-            std::memcpy(to.sum, &sum, 4);
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) PADDOCK_INLINE __m256i load256(const void* p) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+#endif
+
+static float half(uint16_t h) {
+    const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16;
+    const uint32_t exponent = h >> 10 & 31, mantissa = h & 1023;
+    if (exponent == 0) return (sign ? -0x1p-24f : 0x1p-24f) * static_cast<float>(mantissa);
+    const uint32_t bits = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | mantissa << 13;
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static float bfloat(uint16_t h) {
+    const uint32_t bits = static_cast<uint32_t>(h) << 16;
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static void packed_row(const Matrix& w, int index, float* out) {
+    const bool is_four = w.format == Q4;
+    const size_t codes = is_four ? 256 : 512;
+    const unsigned char* group = static_cast<const unsigned char*>(w.data) +
+                                 static_cast<size_t>(index / block_outputs) * block_bytes(w);
+    const int o = index % block_outputs;
+    for (int g = 0; g < w.k / group_inputs; g++, group += codes + 2 * block_outputs) {
+        uint16_t h;
+        memcpy(&h, group + codes + 2 * o, 2);
+        const float scale = half(h);
+        for (int i = 0; i < group_inputs; i++) {
+            const int byte = group[(is_four ? i / 8 : i / 4) * 64 + o * 4 + i % 4];
+            const int q = !is_four      ? static_cast<signed char>(byte)
+                          : i % 8 < 4 ? (byte & 15) - 8
+                                      : (byte >> 4) - 8;
+            *out++ = static_cast<float>(q) * scale;
         }
     }
 }
 
-// Weight i of output o of a group, as an integer.
-int weight(const unsigned char* group, int format, int o, int i) {
-    if (format == Q8) return static_cast<signed char>(group[i / 4 * 64 + o * 4 + i % 4]);
-    const int byte = group[i / 8 * 64 + o * 4 + i % 4];
-    return (i % 8 < 4 ? byte & 15 : byte >> 4) - 8;
-}
-
-const unsigned char* group_of(const Matrix& w, int block, int group) {
-    return static_cast<const unsigned char*>(w.data) + block * block_bytes(w) +
-           group * (block_bytes(w) / (w.k / group_inputs));
-}
-
-float scale_of(const Matrix& w, const unsigned char* group, int o) {
-    uint16_t h;
-    std::memcpy(&h, group + (w.format == Q4 ? 256 : 512) + 2 * o, 2);
-    return half(h);
-}
-
-float dot(const Matrix& w, int output, const Activations& a, int row) {
-    float total = 0;
-    if (packed(w)) {
-        for (int g = 0; g < w.k / group_inputs; g++) {
-            const unsigned char* group = group_of(w, output / block_outputs, g);
-            const Place from = place(a, row, g);
-            int32_t sum = 0;
-            for (int i = 0; i < group_inputs; i++)
-                sum += weight(group, w.format, output % block_outputs, i) * from.q[i];
-            float scale;
-            std::memcpy(&scale, from.scale, 4);
-            total += static_cast<float>(sum) * (scale_of(w, group, output % block_outputs) * scale);
-        }
-        return total;
+static void dequantize_row(const Matrix& w, int index, float* out) {
+    if (packed(w)) return packed_row(w, index, out);
+    const size_t k = w.k, first = index * k;
+    if (w.format == F32) {
+        memcpy(out, static_cast<const float*>(w.data) + first, 4 * k);
+        return;
     }
-    const float* x = a.x + row * a.stride;
-    const size_t first = static_cast<size_t>(output) * w.k;
-    for (int i = 0; i < w.k; i++) {
-        if (w.format == F32) {
-            total += static_cast<const float*>(w.data)[first + i] * x[i];
-        } else {
-            const uint16_t h = static_cast<const uint16_t*>(w.data)[first + i];
-            total += (w.format == F16 ? half(h) : bfloat(h)) * x[i];
-        }
-    }
-    return total;
+    const uint16_t* p = static_cast<const uint16_t*>(w.data) + first;
+    for (size_t i = 0; i < k; i++) out[i] = w.format == F16 ? half(p[i]) : bfloat(p[i]);
 }
 
-void product(
-    const Matrix& w, int first_block, int n_blocks, const Activations& a, int first_row, int rows,
-    float* y, size_t y_stride, bool add) {
-    const int first = first_block * block_outputs, end = (first_block + n_blocks) * block_outputs;
-    for (int o = first; o < end && o < w.n; o++) {
-        for (int r = 0; r < rows; r++) {
-            float* to = y + r * y_stride + (o - first);
-            const float value = dot(w, o, a, first_row + r);
-            *to = add ? *to + value : value;
-        }
-    }
+}  // namespace paddock
+
+// The kinds of dots.h.
+#define PADDOCK_PLAIN 0
+#define PADDOCK_SSE2 1
+#define PADDOCK_MADDUBS 2
+#define PADDOCK_VNNI256 3
+#define PADDOCK_VNNI512 4
+#define PADDOCK_NEON 5
+#define PADDOCK_SDOT 6
+
+#define PADDOCK_SET set_base
+#define PADDOCK_WIDTH 4
+#if defined(__x86_64__)
+#define PADDOCK_NAME "SSE2"
+#define PADDOCK_REGISTERS 16
+#define PADDOCK_DOTS PADDOCK_SSE2
+#elif defined(__aarch64__)
+#define PADDOCK_NAME "NEON"
+#define PADDOCK_REGISTERS 32
+#define PADDOCK_DOTS PADDOCK_NEON
+#else
+#define PADDOCK_NAME "portable"
+#define PADDOCK_REGISTERS 16
+#define PADDOCK_DOTS PADDOCK_PLAIN
+#endif
+#include "products.h"
+
+#if defined(__x86_64__)
+
+PADDOCK_TARGET("avx2,fma,f16c")
+#define PADDOCK_SET set_avx2
+#define PADDOCK_NAME "AVX2"
+#define PADDOCK_WIDTH 8
+#define PADDOCK_REGISTERS 16
+#define PADDOCK_DOTS PADDOCK_MADDUBS
+#include "products.h"
+PADDOCK_TARGET_END
+
+PADDOCK_TARGET("avxvnni,avx2,fma,f16c")
+#define PADDOCK_SET set_avxvnni
+#define PADDOCK_NAME "AVX-VNNI"
+#define PADDOCK_WIDTH 8
+#define PADDOCK_REGISTERS 16
+#define PADDOCK_DOTS PADDOCK_VNNI256
+#include "products.h"
+PADDOCK_TARGET_END
+
+PADDOCK_TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma,f16c")
+#define PADDOCK_SET set_avx512vnni
+#define PADDOCK_NAME "AVX-512 VNNI"
+#define PADDOCK_WIDTH 16
+#define PADDOCK_REGISTERS 32
+#define PADDOCK_DOTS PADDOCK_VNNI512
+#include "products.h"
+PADDOCK_TARGET_END
+
+#elif defined(__aarch64__)
+
+PADDOCK_TARGET("arch=armv8.2-a+dotprod")
+#define PADDOCK_SET set_dotprod
+#define PADDOCK_NAME "NEON with dot product"
+#define PADDOCK_WIDTH 4
+#define PADDOCK_REGISTERS 32
+#define PADDOCK_DOTS PADDOCK_SDOT
+#include "products.h"
+PADDOCK_TARGET_END
+
+#endif
+
+namespace paddock {
+
+#if defined(__x86_64__)
+
+// Two flags that not every compiler's __builtin_cpu_supports knows. The operating system's part
+// (registers of 256 bits) is what "avx2" asks.
+static bool has_f16c() {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && c >> 29 & 1;
 }
 
-void row(const Matrix& w, int index, float* out) {
-    const size_t first = static_cast<size_t>(index) * w.k;
-    for (int i = 0; i < w.k; i++) {
-        if (packed(w)) {
-            const unsigned char* group = group_of(w, index / block_outputs, i / group_inputs);
-            const int o = index % block_outputs;
-            out[i] = static_cast<float>(weight(group, w.format, o, i % group_inputs)) *
-                     scale_of(w, group, o);
-        } else if (w.format == F32) {
-            out[i] = static_cast<const float*>(w.data)[first + i];
-        } else {
-            const uint16_t h = static_cast<const uint16_t*>(w.data)[first + i];
-            out[i] = w.format == F16 ? half(h) : bfloat(h);
-        }
-    }
+static bool has_avxvnni() {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 4 & 1;
 }
 
-const Products portable = {"portable", prepare, product, row};
+static bool has(int32_t set) {
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !has_f16c()) return false;
+    if (set == avxvnni) return has_avxvnni();
+    return set == avx2 ||
+           (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+            __builtin_cpu_supports("avx512vnni"));
+}
 
-}  // namespace
+const Products* products(int32_t set) {
+    if (set == base) return &set_base::table;
+    const struct {
+        int32_t set;
+        const Products* table;
+    } known[] = {{avx512vnni, &set_avx512vnni::table},
+                 {avxvnni, &set_avxvnni::table},
+                 {avx2, &set_avx2::table}};
+    for (const auto& one : known)
+        if ((set == best || set == one.set) && has(one.set)) return one.table;
+    return set == best ? &set_base::table : nullptr;
+}
 
-const Products* products(int32_t set) { return set == best || set == base ? &portable : nullptr; }
+#elif defined(__aarch64__)
+
+const Products* products(int32_t set) {
+    const bool able = getauxval(AT_HWCAP) & 1 << 20;  // HWCAP_ASIMDDP
+    if ((set == best || set == dotprod) && able) return &set_dotprod::table;
+    return set == best || set == base ? &set_base::table : nullptr;
+}
+
+#else
+
+const Products* products(int32_t set) {
+    return set == best || set == base ? &set_base::table : nullptr;
+}
+
+#endif
 
 }  // namespace paddock

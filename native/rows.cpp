@@ -2,6 +2,7 @@
 
 #include "attention.h"
 #include "matrix.h"
+#include "target.h"
 
 #include <cfloat>
 #include <cmath>
@@ -12,18 +13,6 @@
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
-
-// clang-format off
-#define PADDOCK_PRAGMA(text) _Pragma(#text)
-#if defined(__clang__)
-#define PADDOCK_TARGET(set) \
-    PADDOCK_PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
-#define PADDOCK_TARGET_END _Pragma("clang attribute pop")
-#else
-#define PADDOCK_TARGET(set) _Pragma("GCC push_options") PADDOCK_PRAGMA(GCC target(set))
-#define PADDOCK_TARGET_END _Pragma("GCC pop_options")
-#endif
-// clang-format on
 
 // What every CPU of the architecture has: SSE2 or NEON. The sanitizer build widens it to run the
 // code of wider sets on any CPU.

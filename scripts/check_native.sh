@@ -1,20 +1,20 @@
 #!/bin/sh
-# Runs native/decode.cpp on random little models under AddressSanitizer, UBSan and ThreadSanitizer,
+# Runs the native library on random little models under AddressSanitizer, UBSan and ThreadSanitizer,
 # and once with the code of 16-float vectors on any CPU. Usage: scripts/check_native.sh [CASES]
 set -eu
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 flags="-std=c++17 -O1 -g -ffp-contract=fast -fno-math-errno -Wall -Wextra -Wno-psabi -pthread"
+cases=${1:-100}
 check() {
     name=$1
     shift
     echo "== $name"
     # shellcheck disable=SC2086
-    ${CXX:-g++} $flags "$@" native/check.cpp -o "$out/$name"
+    ${CXX:-g++} $flags "$@" native/check.cpp native/rows.cpp native/products.cpp -o "$out/$name"
     "$out/$name" "$cases"
 }
-cases=${1:-300}
 check address -fsanitize=address,undefined -fno-sanitize-recover=all
 check wide -fsanitize=address,undefined -fno-sanitize-recover=all -DPADDOCK_BASE_WIDTH=16
 check threads -fsanitize=thread

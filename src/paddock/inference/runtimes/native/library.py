@@ -1,32 +1,22 @@
-"""Finds the C++ library and declares its structs and calls, as ``native/forward.h`` has them."""
+"""Declares the C++ library's structs and calls of the forward pass, as ``native/forward.h`` has them."""
 
 from __future__ import annotations
 
 import ctypes
 from ctypes import c_double, c_float, c_int, c_int32, c_int64, c_uint64, c_void_p
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
 
 from paddock.errors import DeviceError, UsageError, nearest
+from paddock.inference.kernels import library as kernels
+from paddock.inference.kernels.library import FORMATS, SETS, Matrix
+
+__all__ = ["FORMATS", "KV", "SETS", "Matrix"]
 
 ABI = 2
 """Of the structs below and the calls; a library built from other sources is not used."""
 
-SETS = {"best": 0, "base": 1, "avx2": 2, "avxvnni": 3, "avx512vnni": 4, "dotprod": 5}
-"""Instruction sets by the numbers of ``native/matrix.h``; ``best`` is the best this CPU has."""
-
-FORMATS = {"fp32": 0, "bf16": 1, "fp16": 2, "int8": 3, "int4": 4}
-"""How a matrix is stored."""
-
 KV = {"fp32": 0, "fp16": 1, "int8": 2}
 """How keys and values are stored."""
-
-
-class Matrix(ctypes.Structure):
-    """``data`` (outputs ``n``, inputs ``k``) in one of FORMATS."""
-
-    _fields_ = [("data", c_void_p), *((name, c_int32) for name in ("format", "n", "k"))]
 
 
 class Layer(ctypes.Structure):
@@ -124,21 +114,18 @@ def instructions_in_use(number: int) -> str:
 
 @cache
 def _library() -> ctypes.CDLL | str:
-    folder = Path(__file__).parent
-    files = [folder / f"_native{suffix}" for suffix in EXTENSION_SUFFIXES]
-    found = next((file for file in files if file.exists()), None)
-    if found is None:
-        return "its library was not built, because no C++ compiler was found at installation"
+    library = kernels.find()
+    if isinstance(library, str):
+        return library
     try:
-        library = ctypes.CDLL(str(found))
         library.paddock_abi.restype = c_int
         library.paddock_abi.argtypes = ()
         abi = library.paddock_abi()
         if abi != ABI:
-            return f"{found.name} was built from other sources (ABI {abi}, not {ABI}); reinstall"
+            return f"it was built from other sources (ABI {abi}, not {ABI}); reinstall"
         _declare(library)
-    except (OSError, AttributeError) as cause:
-        return f"{found.name} cannot be loaded: {cause}"
+    except AttributeError as cause:
+        return f"it cannot be used: {cause}"
     return library
 
 

@@ -1,0 +1,329 @@
+// Products of matrices, written once in vectors of PADDOCK_WIDTH floats and included by products.cpp
+// once per instruction set, in namespace PADDOCK_SET. Hence no include guard.
+//
+// Every output is summed in one fixed order, whatever the number of rows, blocks or threads.
+
+namespace paddock {
+namespace PADDOCK_SET {
+
+#include "lanes.h"
+
+// Rows that one reading of a weight serves: as many as the registers hold.
+constexpr int packed_rows = PADDOCK_REGISTERS == 32 ? 8 : 4;
+constexpr int plain_rows = PADDOCK_REGISTERS == 32 ? 6 : 3;
+
+// The weights from `at` on, of a matrix of 32 or 16 bits.
+template <int Kind>
+PADDOCK_INLINE vec weights(const void* data, size_t at) {
+    if (Kind == F32) return load(static_cast<const float*>(data) + at);
+    const uint16_t* p = static_cast<const uint16_t*>(data) + at;
+    return Kind == F16 ? halves(p) : bfloats(p);
+}
+
+// The first n < W of them, then zeros.
+template <int Kind>
+PADDOCK_INLINE vec weights_part(const void* data, size_t at, size_t n) {
+    constexpr size_t size = Kind == F32 ? 4 : 2;
+    alignas(64) unsigned char part[W * 4] = {};
+    memcpy(part, static_cast<const unsigned char*>(data) + at * size, n * size);
+    return weights<Kind>(part, 0);
+}
+
+PADDOCK_INLINE vec4 fold(vec v) {
+    const float* p = reinterpret_cast<const float*>(&v);
+#if PADDOCK_WIDTH == 4
+    return *reinterpret_cast<const loose4*>(p);
+#elif PADDOCK_WIDTH == 8
+    return *reinterpret_cast<const loose4*>(p) + *reinterpret_cast<const loose4*>(p + 4);
+#else
+    return (*reinterpret_cast<const loose4*>(p) + *reinterpret_cast<const loose4*>(p + 8)) +
+           (*reinterpret_cast<const loose4*>(p + 4) + *reinterpret_cast<const loose4*>(p + 12));
+#endif
+}
+
+#if defined(__clang__)
+#define PADDOCK_PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define PADDOCK_PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, ivec4{i, j, k, l})
+#endif
+
+// The sums of four vectors.
+PADDOCK_INLINE vec4 sums(vec a, vec b, vec c, vec d) {
+    const vec4 p = fold(a), q = fold(b), r = fold(c), s = fold(d);
+    const vec4 pq = PADDOCK_PICK(p, q, 0, 4, 1, 5) + PADDOCK_PICK(p, q, 2, 6, 3, 7);
+    const vec4 rs = PADDOCK_PICK(r, s, 0, 4, 1, 5) + PADDOCK_PICK(r, s, 2, 6, 3, 7);
+    return PADDOCK_PICK(pq, rs, 0, 1, 4, 5) + PADDOCK_PICK(pq, rs, 2, 3, 6, 7);
+}
+
+#include "dots.h"
+
+// n of the W outputs in v.
+PADDOCK_INLINE void put(float* y, vec v, int n, bool add) {
+    if (n >= W) {
+        store(y, add ? load(y) + v : v);
+    } else {
+        alignas(64) float all[W];
+        store(all, v);
+        for (int i = 0; i < n; i++) y[i] = add ? y[i] + all[i] : all[i];
+    }
+}
+
+// W outputs (n of them wanted) times R rows: rows r.. of a tile of `size` rows.
+template <int R, bool Four, bool Ahead>
+PADDOCK_INLINE void packed_part(
+    const unsigned char* w, int groups, const unsigned char* tile, int size, int first, int part,
+    Target to, int n) {
+    constexpr size_t codes = Four ? 256 : 512, step = codes + 32;
+    vec total[R];
+    PADDOCK_UNROLL for (int r = 0; r < R; r++) total[r] = vec{};
+    for (int g = 0; g < groups; g++) {
+        const unsigned char* group = w + g * step;
+        const unsigned char* rows = tile + static_cast<size_t>(g) * size * prepared_group_bytes;
+        if (Ahead && part == 0) {
+            PADDOCK_UNROLL for (size_t i = 0; i < step; i += 64)
+                __builtin_prefetch(group + i + ahead_bytes);
+        }
+        ivec whole[R];
+        dots<R, Four>(
+            group + part * W * 4, reinterpret_cast<const signed char*>(rows) + first * 32,
+            reinterpret_cast<const int32_t*>(rows + size * 36) + first, whole);
+        const vec scale = halves(group + codes + part * W * 2);
+        const float* scales = reinterpret_cast<const float*>(rows + size * 32) + first;
+        PADDOCK_UNROLL for (int r = 0; r < R; r++)
+            total[r] = fused(floats(whole[r]), scale * scales[r], total[r]);
+    }
+    PADDOCK_UNROLL for (int r = 0; r < R; r++)
+        put(to.y + r * to.stride + part * W, total[r], n - part * W, to.add);
+}
+
+template <int R, bool Four>
+static __attribute__((noinline)) void packed_block(
+    const unsigned char* w, int groups, const unsigned char* tile, int size, int first, Target to,
+    int n) {
+    for (int part = 0; part * W < n && part * W < block_outputs; part++) {
+        if (size == 1) {
+            packed_part<R, Four, true>(w, groups, tile, size, first, part, to, n);
+        } else {
+            packed_part<R, Four, false>(w, groups, tile, size, first, part, to, n);
+        }
+    }
+}
+
+template <int R, bool Four>
+PADDOCK_INLINE void packed_rest(
+    int rows, const unsigned char* w, int groups, const unsigned char* tile, int size, int first,
+    Target to, int n) {
+    if constexpr (R > 0) {
+        if (rows == R) {
+            packed_block<R, Four>(w, groups, tile, size, first, to, n);
+        } else {
+            packed_rest<R - 1, Four>(rows, w, groups, tile, size, first, to, n);
+        }
+    }
+}
+
+// One block times the first `rows` rows of a tile of `size` rows.
+template <bool Four>
+static void packed_tile(
+    const unsigned char* w, int groups, const unsigned char* tile, int size, int rows, Target to,
+    int n) {
+    int first = 0;
+    for (; first + packed_rows <= rows; first += packed_rows)
+        packed_block<packed_rows, Four>(
+            w, groups, tile, size, first, {to.y + first * to.stride, to.stride, to.add}, n);
+    packed_rest<packed_rows - 1, Four>(
+        rows - first, w, groups, tile, size, first, {to.y + first * to.stride, to.stride, to.add}, n);
+}
+
+// R outputs times N rows of fp32.
+template <int Kind, int R, int N>
+static __attribute__((noinline)) void plain_part(
+    const void* data, size_t at, size_t k, const float* x, size_t x_stride, Target to) {
+    vec total[R][N];
+    PADDOCK_UNROLL for (int r = 0; r < R; r++)
+        PADDOCK_UNROLL for (int b = 0; b < N; b++) total[r][b] = vec{};
+    size_t i = 0;
+    for (; i + W <= k; i += W) {
+        vec input[N];
+        PADDOCK_UNROLL for (int b = 0; b < N; b++) input[b] = load(x + b * x_stride + i);
+        PADDOCK_UNROLL for (int r = 0; r < R; r++) {
+            if (N == 1 && (i + r * W) % 16 == 0)  // rows are short: the next ones
+                __builtin_prefetch(
+                    static_cast<const char*>(data) + (at + (R + r) * k + i) * (Kind == F32 ? 4 : 2));
+            const vec weight = weights<Kind>(data, at + r * k + i);
+            PADDOCK_UNROLL for (int b = 0; b < N; b++)
+                total[r][b] = fused(weight, input[b], total[r][b]);
+        }
+    }
+    if (i < k) {
+        for (int r = 0; r < R; r++) {
+            const vec weight = weights_part<Kind>(data, at + r * k + i, k - i);
+            for (int b = 0; b < N; b++)
+                total[r][b] = fused(
+                    weight, weights_part<F32>(x + b * x_stride + i, 0, k - i), total[r][b]);
+        }
+    }
+    PADDOCK_UNROLL for (int b = 0; b < N; b++) {
+        PADDOCK_UNROLL for (int r = 0; r < R; r += 4) {
+            float* y = to.y + b * to.stride + r;
+            const vec4 made =
+                R == 1 ? sums(total[0][b], vec{}, vec{}, vec{})
+                       : sums(total[r][b], total[(r + 1) % R][b], total[(r + 2) % R][b],
+                              total[(r + 3) % R][b]);
+            if (R == 1) {
+                y[0] = to.add ? y[0] + made[0] : made[0];
+            } else {
+                loose4* four = reinterpret_cast<loose4*>(y);
+                *four = to.add ? *four + made : made;
+            }
+        }
+    }
+}
+
+template <int Kind, int R, int N>
+PADDOCK_INLINE void plain_rest(
+    int rows, const void* data, size_t at, size_t k, const float* x, size_t x_stride, Target to) {
+    if constexpr (N > 0) {
+        if (rows == N) {
+            plain_part<Kind, R, N>(data, at, k, x, x_stride, to);
+        } else {
+            plain_rest<Kind, R, N - 1>(rows, data, at, k, x, x_stride, to);
+        }
+    }
+}
+
+// n <= 16 outputs times at most plain_rows rows.
+template <int Kind>
+static void plain_tile(
+    const void* data, size_t at, size_t k, const float* x, size_t x_stride, int rows, Target to,
+    int n) {
+    int o = 0;
+    const auto here = [](Target t, int by) { return Target{t.y + by, t.stride, t.add}; };
+    if (rows == 1)
+        for (; o + 8 <= n; o += 8)
+            plain_part<Kind, 8, 1>(data, at + o * k, k, x, x_stride, here(to, o));
+    for (; o + 4 <= n; o += 4)
+        plain_rest<Kind, 4, plain_rows>(rows, data, at + o * k, k, x, x_stride, here(to, o));
+    for (; o < n; o++)
+        plain_rest<Kind, 1, plain_rows>(rows, data, at + o * k, k, x, x_stride, here(to, o));
+}
+
+// One block times a few rows, whatever the format.
+static void tile(
+    const Matrix& w, int block, const Activations& a, int row, int rows, Target to) {
+    const int first = block * block_outputs;
+    const int n = w.n - first < block_outputs ? w.n - first : block_outputs;
+    if (packed(w)) {
+        const unsigned char* data = static_cast<const unsigned char*>(w.data) +
+                                    static_cast<size_t>(block) * block_bytes(w);
+        const int groups = w.k / group_inputs;
+        const int size = a.rows - row < row_tile ? a.rows - row : row_tile;
+        const unsigned char* at = static_cast<const unsigned char*>(a.prepared) +
+                                  static_cast<size_t>(row) * groups * prepared_group_bytes;
+        if (w.format == Q4) packed_tile<true>(data, groups, at, size, rows, to, n);
+        if (w.format == Q8) packed_tile<false>(data, groups, at, size, rows, to, n);
+        return;
+    }
+    const size_t k = w.k, at = first * k;
+    const float* x = a.x + row * a.stride;
+    if (w.format == F32) plain_tile<F32>(w.data, at, k, x, a.stride, rows, to, n);
+    if (w.format == BF16) plain_tile<BF16>(w.data, at, k, x, a.stride, rows, to, n);
+    if (w.format == F16) plain_tile<F16>(w.data, at, k, x, a.stride, rows, to, n);
+}
+
+static void product(
+    const Matrix& w, int first_block, int n_blocks, const Activations& a, int first_row, int rows,
+    float* y, size_t y_stride, bool add) {
+    const int step = packed(w) ? row_tile : plain_rows;
+    // Weights that stay in the second-level cache while the rows pass by, a tile at a time.
+    const size_t fit = cached_weights / block_bytes(w);
+    const int batch = fit < 1 ? 1 : fit > 1024 ? 1024 : static_cast<int>(fit);
+    for (int b = 0; b < n_blocks; b += batch) {
+        const int end = b + batch < n_blocks ? b + batch : n_blocks;
+        for (int r = 0; r < rows; r += step) {
+            const int count = rows - r < step ? rows - r : step;
+            for (int block = b; block < end; block++)
+                tile(w, first_block + block, a, first_row + r, count,
+                     {y + r * y_stride + static_cast<size_t>(block) * block_outputs, y_stride, add});
+        }
+    }
+}
+
+PADDOCK_INLINE ivec4 fold_max(ivec v) {
+    const int32_t* p = reinterpret_cast<const int32_t*>(&v);
+    ivec4 most = *reinterpret_cast<const iloose4*>(p);
+    for (int i = 4; i < W; i += 4) {
+        const ivec4 next = *reinterpret_cast<const iloose4*>(p + i);
+        most = most > next ? most : next;
+    }
+    return most;
+}
+
+PADDOCK_INLINE ivec4 fold_sum(ivec v) {
+    const int32_t* p = reinterpret_cast<const int32_t*>(&v);
+    ivec4 total = *reinterpret_cast<const iloose4*>(p);
+    for (int i = 4; i < W; i += 4) total += *reinterpret_cast<const iloose4*>(p + i);
+    return total;
+}
+
+// One group of one row. Magnitudes are compared as integers, where NaN > infinity > all numbers.
+PADDOCK_INLINE void prepare_group(const float* x, signed char* q, float* scale, int32_t* sum) {
+    ivec top = {};
+    for (int i = 0; i < group_inputs; i += W) {
+        const ivec size = (ivec)load(x + i) & 0x7fffffff;
+        top = size > top ? size : top;
+    }
+    const ivec4 tops = fold_max(top);
+    const int32_t a = tops[0] > tops[1] ? tops[0] : tops[1], b = tops[2] > tops[3] ? tops[2] : tops[3];
+    const int32_t bits = a > b ? a : b;
+    float most;
+    memcpy(&most, &bits, 4);
+    if (bits >= 0x7f800000 || most < 1e-36f) {  // below, 127 / most overflows
+        *scale = bits >= 0x7f800000 ? __builtin_nanf("") : 0.0f;
+        *sum = 0;
+        for (int i = 0; i < group_inputs; i++) q[i] = 0;
+        return;
+    }
+    const float inverse = 127.0f / most;
+    const vec magic = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+    ivec total = {};
+    for (int i = 0; i < group_inputs; i += W) {
+        const ivec n = (ivec)(load(x + i) * inverse + magic) - (ivec)magic;
+        *reinterpret_cast<bloose*>(q + i) = __builtin_convertvector(n, bvec);
+        total += n;
+    }
+    const ivec4 totals = fold_sum(total);
+    *scale = most / 127.0f;
+    *sum = -8 * ((totals[0] + totals[1]) + (totals[2] + totals[3]));
+}
+
+static void prepare(const Activations& a, int first_row, int rows) {
+    const int groups = a.k / group_inputs;
+    for (int row = first_row; row < first_row + rows; row++) {
+        const int r = row % row_tile, begin = row - r;
+        const int size = a.rows - begin < row_tile ? a.rows - begin : row_tile;
+        unsigned char* at = static_cast<unsigned char*>(a.prepared) +
+                            static_cast<size_t>(begin) * groups * prepared_group_bytes;
+        for (int g = 0; g < groups; g++, at += size * prepared_group_bytes)
+            prepare_group(
+                a.x + row * a.stride + g * group_inputs,
+                reinterpret_cast<signed char*>(at) + r * group_inputs,
+                reinterpret_cast<float*>(at + size * 32) + r,
+                reinterpret_cast<int32_t*>(at + size * 36) + r);
+    }
+}
+
+#include "quantize.h"
+
+static const Products table = {PADDOCK_NAME, prepare, product, dequantize_row, round};
+
+#undef PADDOCK_PICK
+
+}  // namespace PADDOCK_SET
+}  // namespace paddock
+
+#undef PADDOCK_SET
+#undef PADDOCK_NAME
+#undef PADDOCK_WIDTH
+#undef PADDOCK_REGISTERS
+#undef PADDOCK_DOTS

@@ -1,0 +1,1 @@
+"""Finds the C++ library and shows it numpy arrays: products, quantization, repacking."""
