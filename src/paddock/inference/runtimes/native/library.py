@@ -1,4 +1,4 @@
-"""Declares the C++ library's structs and calls of the forward pass, as ``native/forward.h`` has them."""
+"""Declares the C++ library's structs and calls of a step, as ``native/forward.h`` has them."""
 
 from __future__ import annotations
 
