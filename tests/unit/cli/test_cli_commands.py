@@ -19,7 +19,17 @@ def test_version(paddock: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [(), ("run",), ("chat",), ("pull",), ("models",), ("models", "rm"), ("convert",)]
+    "args",
+    [
+        (),
+        ("run",),
+        ("chat",),
+        ("pull",),
+        ("models",),
+        ("models", "rm"),
+        ("convert",),
+        ("quantize",),
+    ],
 )
 def test_help(paddock: Callable[..., Any], args: tuple[str, ...]) -> None:
     result = paddock(*args, "-h")
@@ -113,6 +123,28 @@ def test_convert_there_and_back(paddock: Callable[..., Any], tmp_path: Path) -> 
     assert refused.code != 0
     assert "--overwrite" in refused.err
     assert paddock("convert", "demo", str(gguf), "--to", "gguf", "--overwrite").code == 0
+
+
+def test_quantize_and_run(paddock: Callable[..., Any], tmp_path: Path) -> None:
+    out = tmp_path / "q"
+    found = json.loads(paddock("quantize", "demo", str(out), "--bits", "8", "--json").out)
+    assert found["path"] == str(out)
+    assert found["quantization"]["bits"] == 8
+    assert "8 bits, groups of 32" in paddock("inspect", str(out)).out
+    answer = paddock("run", "LLaMA is a", "-n", "4", "-q", "-m", str(out))
+    assert answer.code == 0 and answer.out.strip()
+    refused = paddock("quantize", "demo", str(out), "--bits", "4")
+    assert refused.code == 2
+    assert "--overwrite" in refused.err
+
+
+def test_make_random(paddock: Callable[..., Any], tmp_path: Path) -> None:
+    out = tmp_path / "r.gguf"
+    args = ("make-random", str(out), "--like", "tiny", "--format", "gguf", "--layers", "1")
+    assert paddock(*args).out == f"{out}\n"
+    assert json.loads(paddock("inspect", str(out), "--json").out)["complete"]
+    assert paddock(*args).code == 2
+    assert "did you mean" in paddock("make-random", str(tmp_path / "x"), "--like", "tinny").err
 
 
 def test_an_option_overrules_the_configured_hub(monkeypatch: pytest.MonkeyPatch) -> None:
