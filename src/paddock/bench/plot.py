@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -62,6 +63,7 @@ def plot(results: Sequence[Result]) -> str:
     axes = _axes(points, memory, list(roofs.values()))
     host = results[0].host
     title = f"{host.get('cpu')}, {ceilings.threads} threads"
+    height = max(HEIGHT, TOP + sum(26 + 18 * n for n in _lines(points).values()) + 10)
     body = [
         *_grid(axes),
         *_roofs(axes, memory, roofs),
@@ -70,10 +72,10 @@ def plot(results: Sequence[Result]) -> str:
         _text(LEFT, 46, title, size=13, colour="#555"),
     ]
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' "
-        f"width='{WIDTH}' height='{HEIGHT}' role='img' {_FONT}>\n"
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' "
+        f"width='{WIDTH}' height='{height}' role='img' {_FONT}>\n"
         f"<title>Roofline of {escape(title)}</title>\n"
-        f"<rect width='{WIDTH}' height='{HEIGHT}' fill='white'/>\n" + "\n".join(body) + "\n</svg>\n"
+        f"<rect width='{WIDTH}' height='{height}' fill='white'/>\n" + "\n".join(body) + "\n</svg>\n"
     )
 
 
@@ -94,6 +96,10 @@ def _points(results: Sequence[Result]) -> list[Point]:
                         )
                     )
     return found
+
+
+def _lines(points: Sequence[Point]) -> Counter[str]:
+    return Counter(point.runtime for point in points)
 
 
 def _axes(points: Sequence[Point], memory: float, roofs: Sequence[float]) -> Axes:

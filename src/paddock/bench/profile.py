@@ -7,8 +7,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ class Spans:
     names a process or thread).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mark: Callable[[str], AbstractContextManager[Any]] | None = None) -> None:
+        """``mark`` puts every span into another trace as well."""
+        self._mark = mark
         self._begin = time.perf_counter_ns()
         thread = threading.get_native_id()
         self._where = {"pid": os.getpid(), "tid": thread}
@@ -40,7 +42,8 @@ class Spans:
         """One event as long as the block."""
         begin = time.perf_counter_ns()
         try:
-            yield
+            with self._mark(name) if self._mark else nullcontext():
+                yield
         finally:
             end = time.perf_counter_ns()
             self.events.append(
@@ -67,28 +70,22 @@ class Spans:
 class Traced:
     """A runtime whose steps are spans."""
 
-    def __init__(self, runtime: Runtime, spans: Spans, mark: Any = None) -> None:
-        self._runtime, self._spans, self._mark = runtime, spans, mark
+    def __init__(self, runtime: Runtime, spans: Spans) -> None:
+        self._runtime, self._spans = runtime, spans
         self.limits = runtime.limits
 
     def step(self, batch: Batch) -> list[Choice]:
         """See Runtime."""
-        n_tokens = [len(work.tokens) for work in batch.work]
         decoding = all(
             work.start > 0 and len(work.tokens) == 1 + work.n_draft for work in batch.work
         )
         name = STEP_NAMES[decoding]
-        with ExitStack() as stack:
-            if self._mark is not None:
-                stack.enter_context(self._mark(name))
-            stack.enter_context(
-                self._spans.span(
-                    name,
-                    requests=len(batch.work),
-                    tokens=sum(n_tokens),
-                    positions=[work.start for work in batch.work],
-                )
-            )
+        told = {
+            "requests": len(batch.work),
+            "tokens": sum(len(work.tokens) for work in batch.work),
+            "positions": [work.start for work in batch.work],
+        }
+        with self._spans.span(name, **told):
             return self._runtime.step(batch)
 
     def close(self) -> None:
@@ -129,8 +126,8 @@ def _answer(llm: LLM, prompt: Prompt, params: GenerationParams, spans: Spans) ->
 def _with_torch(llm: LLM, prompt: Prompt, params: GenerationParams, out: Path) -> int:
     from torch import profiler
 
-    spans = Spans()
-    llm.engine.runtime = Traced(llm.engine.runtime, spans, profiler.record_function)
+    spans = Spans(profiler.record_function)
+    llm.engine.runtime = Traced(llm.engine.runtime, spans)
     activities = profiler.supported_activities()
     with profiler.profile(activities=activities, record_shapes=True) as trace:
         _answer(llm, prompt, params, spans)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from paddock.bench import facts
+from paddock.bench.cost import Storage
 from paddock.bench.summary import Summary
-from paddock.errors import BenchError
+from paddock.bench.workload import Workload
+from paddock.errors import BenchError, PaddockError
 
 SCHEMA = "paddock-bench/1"
 """Raised when a field changes its meaning or goes; a new field with a default does not raise it."""
@@ -96,6 +98,10 @@ class Run:
         _fields(value, set(Run.__slots__), "a run")
         if value["state"] not in STATES:
             raise BenchError(f"a run's state is {value['state']!r}")
+        if value["workload"] is not None:
+            Workload(**value["workload"])
+        if value["storage"] is not None:
+            Storage(**value["storage"])
         figures = {name: Figure.from_dict(one) for name, one in value["figures"].items()}
         return cls(**(value | {"figures": figures}))
 
@@ -257,7 +263,7 @@ def read(path: Path) -> Result:
         raise BenchError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise BenchError(f"{path} is not JSON: {error}") from error
-    except BenchError as error:
+    except PaddockError as error:
         raise BenchError(f"{path}: {error.message}") from error
 
 

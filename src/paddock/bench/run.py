@@ -61,13 +61,18 @@ class Options:
         """Where the model lies."""
         return store.locate(self.model, settings_module.load())
 
-    def workload(self, vocab_size: int, config: ModelConfig) -> Workload:
-        """What is asked of it. Raises UsageError if the model's context is too short."""
+    def config(self) -> ModelConfig:
+        """The model's shape. Raises UsageError if its context is too short for the work."""
+        config = open_checkpoint(self.path()).config()
         if self.prompt_tokens + self.new_tokens > config.max_seq_len:
             raise UsageError(
                 f"{self.prompt_tokens} and {self.new_tokens} tokens are more than the model's"
                 f" context of {config.max_seq_len}"
             )
+        return config
+
+    def workload(self, vocab_size: int, config: ModelConfig) -> Workload:
+        """What is asked of it."""
         return Workload(
             vocab_size,
             config.bos_id,
@@ -88,6 +93,7 @@ def speed(kind: str, options: Options, progress: Progress = _silent) -> Result:
     also taken undisturbed. Both give ratios.
     """
     host = facts.host()
+    options.config()  # before weights are read
     with ExitStack() as stack:
         local = Local.open(
             options.path(),
@@ -147,8 +153,8 @@ def peers(
     form of its own.
     """
     host = facts.host()
-    path = options.path()
-    config = open_checkpoint(path).config()
+    session.check_names((*only, *(models or {})))
+    path, config = options.path(), options.config()
     with ExitStack() as stack:
         where = _files(path, options.quant, gguf, config, only, stack)
         storage = of_gguf(Path(where["gguf"])) if "gguf" in where else None

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from paddock.inference.runtimes.torch.native import NativeDecoder
 
 from paddock.errors import DeviceError, GenerationError
 from paddock.inference.checkpoint.config import ModelConfig, RopeScaling
@@ -15,7 +16,6 @@ from paddock.inference.runtimes.torch import native, weights
 from paddock.inference.runtimes.torch.build import build
 from paddock.inference.runtimes.torch.cache import new_cache
 from paddock.inference.runtimes.torch.llama import Llama
-from paddock.inference.runtimes.torch.native import NativeDecoder
 from paddock.inference.runtimes.torch.runtime import TorchRuntime
 
 pytestmark = pytest.mark.skipif(native.available() is not None, reason=str(native.available()))

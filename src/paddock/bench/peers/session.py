@@ -78,12 +78,16 @@ class Plan:
     peers: dict[str, Peer] = field(default_factory=lambda: PEERS)
 
     def __post_init__(self) -> None:
-        for name in self.only:
-            if name not in self.peers:
-                raise UsageError(
-                    f"no peer {name!r}{nearest(name, self.peers)}",
-                    hint=f"known are {', '.join(self.peers)}",
-                )
+        check_names(self.only, self.peers)
+
+
+def check_names(names: Iterable[str], peers: dict[str, Peer] = PEERS) -> None:
+    """Raises UsageError for a name that is no peer's."""
+    for name in names:
+        if name not in peers:
+            raise UsageError(
+                f"no peer {name!r}{nearest(name, peers)}", hint=f"known are {', '.join(peers)}"
+            )
 
 
 class Remote:
