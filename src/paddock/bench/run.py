@@ -71,10 +71,10 @@ class Options:
             )
         return config
 
-    def workload(self, vocab_size: int, config: ModelConfig) -> Workload:
+    def workload(self, config: ModelConfig) -> Workload:
         """What is asked of it."""
         return Workload(
-            vocab_size,
+            config.vocab_size,
             config.bos_id,
             self.prompt_tokens,
             self.new_tokens,
@@ -82,7 +82,7 @@ class Options:
             self.repeats,
             self.seed,
             self.busy,
-            low=min(3, vocab_size - 1),
+            low=min(3, config.vocab_size - 1),
         )
 
 
@@ -106,7 +106,7 @@ def speed(kind: str, options: Options, progress: Progress = _silent) -> Result:
         stack.callback(local.close)
         test = ceilings.open_ceilings(options.n_threads)
         stack.callback(test.close)
-        workload = options.workload(local.llm.runtime.limits.vocab_size, local.config)
+        workload = options.workload(local.config)
         contestants = [
             Contestant(name, local, one, local.storage, _run(name, local, options))
             for name, one in _turns(kind, workload).items()
@@ -163,7 +163,7 @@ def peers(
             opening["quant"] = options.quant
         plan = session.Plan(
             config,
-            options.workload(config.vocab_size, config),
+            options.workload(config),
             options.n_threads,
             where | (models or {}),
             ours=(opening,),
