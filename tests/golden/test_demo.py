@@ -9,20 +9,26 @@ from typing import Any
 import pytest
 
 from paddock.inference.llm import LLM, GenerationParams
-from paddock.inference.runtimes.torch.runtime import TorchRuntime
+from paddock.inference.runtimes.native import library
 
 CASES = json.loads((Path(__file__).parent / "demo.json").read_text())
 PARAMS = GenerationParams(max_new_tokens=100)
 
 
-@pytest.fixture(scope="module", params=["native", "torch", "paged"])
+RUNTIMES: dict[str, dict[str, Any]] = {
+    "native": {"runtime": "native"},
+    "native fp32": {"runtime": "native", "dtype": "fp32"},
+    "native paged": {"runtime": "native", "cache": "paged"},
+    "torch": {"runtime": "torch", "dtype": "fp32"},
+    "torch paged": {"runtime": "torch", "dtype": "fp32", "cache": "paged"},
+}
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
 def llm(request: pytest.FixtureRequest) -> LLM:
-    options: dict[str, Any] = {"paged": {"cache": "paged"}, "torch": {"native": False}}
-    llm = LLM.open(device="cpu", dtype="fp32", **options.get(request.param, {}))
-    assert isinstance(llm.runtime, TorchRuntime)
-    if request.param == "native" and llm.runtime.decode_path != "native":
-        pytest.skip("the native code is not built here")
-    return llm
+    if request.param.startswith("native") and library.unavailable():
+        pytest.skip(str(library.unavailable()))
+    return LLM.open(device="cpu", **RUNTIMES[request.param])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["prompt"])[-30:])

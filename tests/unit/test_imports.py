@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from paddock.inference.runtimes.native import library
+
 ROOT = Path(__file__).parents[2]
 HEAVY = {
     *("torch", "numpy", "ml_dtypes", "sentencepiece", "tokenizers", "gguf", "google.protobuf"),
@@ -81,8 +83,8 @@ sys.exit(main(sys.argv[2:]))
 @pytest.mark.parametrize(
     ("library", "extra", "args"),
     [
-        ("torch", "torch", ("run", "I love Beijing, because")),
-        ("torch", "torch", ("chat",)),
+        ("torch", "torch", ("run", "--runtime", "torch", "I love Beijing, because")),
+        ("torch", "torch", ("run", "--device", "cuda", "I love Beijing, because")),
         ("numpy", "models", ("run", "I love Beijing, because")),
         ("numpy", "models", ("inspect", "demo")),
         ("numpy", "models", ("convert", "demo", "x.gguf", "--to", "gguf")),
@@ -101,3 +103,19 @@ def test_models_needs_no_extra() -> None:
     result = python(BLOCK, "numpy", "models", "--json")
     assert result.returncode == 0, result.stderr
     assert "llama2-7b" in result.stdout
+
+
+@pytest.mark.skipif(library.unavailable() is not None, reason=str(library.unavailable()))
+def test_a_cpu_needs_no_torch_and_imports_nothing_of_the_kind() -> None:
+    show = (
+        "; import json; print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})),"
+        " file=sys.stderr)"
+    )
+    # Whatever accelerators this machine has: with one, auto would ask torch.
+    command = "import sys; from paddock.cli.main import main; main(sys.argv[1:])"
+    result = python(command + show, "run", "--device", "cpu", "-q", "I love Beijing, because")
+    assert "China" in result.stdout
+    loaded = set(json.loads(result.stderr.splitlines()[-1]))
+    heavy = {"torch", "transformers", "tokenizers", "gguf", "jinja2", "httpx", "huggingface_hub"}
+    assert not loaded & heavy
+    assert "China" in python(BLOCK, "torch", "run", "-q", "I love Beijing, because").stdout

@@ -85,10 +85,11 @@ class LLM:
     ) -> LLM:
         """Loads ``model``: a name, a hub id or a path; None is the built-in model.
 
-        ``runtime`` is ``native`` (CPUs, without torch), ``torch`` or ``auto``; ``quant`` is ``int4``,
-        ``int8`` or ``fp8``. ``options`` go to the runtime: ``device``, ``dtype``, ``kv``,
-        ``max_seq_len``, ``max_batch``, ``cache``, ``threads`` (see runtimes/load.py). Raises
-        ModelNotFound, CheckpointError, TokenizerError, DoesNotFit, DeviceError, MissingExtra.
+        ``runtime`` is ``native`` (CPUs, without torch), ``torch`` or ``auto``; ``quant`` is
+        ``int4``, ``int8`` or ``fp8``. ``options`` go to the runtime: ``device``, ``dtype``,
+        ``kv``, ``max_seq_len``, ``max_batch``, ``cache``, ``threads`` (see runtimes/load.py).
+        Raises ModelNotFound, CheckpointError, TokenizerError, DoesNotFit, DeviceError,
+        MissingExtra.
         """
         name = str(model) if model is not None else None
         path = store.locate(name, settings or settings_module.load())

@@ -30,6 +30,7 @@ from paddock.errors import (
     TensorMismatch,
     UsageError,
 )
+from paddock.inference.runtimes.native import library
 
 PROMPTS = [[1, 5, 9, 200], [1, 40], [1, 7, 7, 31, 8, 100]]
 
@@ -179,15 +180,23 @@ def test_a_configuration_of_another_model_is_named(tiny: Tiny) -> None:
         LlamaForCausalLM(LlamaConfig(**keys)).generate(PROMPTS[0], max_new_tokens=1)
 
 
-def test_float16_on_a_cpu_is_replaced_and_said(tiny: Tiny) -> None:
+def test_float16_on_a_cpu_is_replaced_by_torch_and_said(tiny: Tiny) -> None:
     keys = {**tiny.model_config, "compute_dtype": "float16"}
-    model = LlamaForCausalLM(LlamaConfig(**keys), device="cpu")
+    model = LlamaForCausalLM(LlamaConfig(**keys), device="cpu", runtime="torch")
     with pytest.warns(UserWarning, match="compute_dtype float16 is slow on cpu"):
         assert model.runtime.dtype == "fp32"  # type: ignore[attr-defined]
-    insisting = LlamaForCausalLM(LlamaConfig(**keys), device="cpu", dtype="fp16")
+    insisting = LlamaForCausalLM(LlamaConfig(**keys), device="cpu", runtime="torch", dtype="fp16")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert insisting.runtime.dtype == "fp16"  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(library.unavailable() is not None, reason=str(library.unavailable()))
+def test_the_native_runtime_holds_weights_in_any_type(tiny: Tiny) -> None:
+    for name, dtype in (("float16", "fp16"), ("bfloat16", "bf16"), ("float32", "fp32")):
+        keys = {**tiny.model_config, "compute_dtype": name}
+        runtime = LlamaForCausalLM(LlamaConfig(**keys), device="cpu").runtime
+        assert runtime.dtype == dtype  # type: ignore[attr-defined]
 
 
 def test_seq_length_may_exceed_what_the_file_says(tiny: Tiny) -> None:

@@ -8,7 +8,6 @@ import torch
 from paddock.errors import DeviceError, GenerationError, UsageError
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.runtimes.base import Batch, Limits, SamplingParams, Work
-from paddock.inference.runtimes.load import load_runtime
 from paddock.inference.runtimes.torch import devices
 from paddock.inference.runtimes.torch.cache import bytes_per_position, new_cache
 from paddock.inference.runtimes.torch.llama import Llama
@@ -146,8 +145,3 @@ def test_auto_dtype(stored: str, native: tuple[str, ...], available: int, chosen
     assert device.choose_dtype("fp32", replace(CONFIG, dtype=stored), available) == "fp32"
     with pytest.raises(UsageError):
         device.choose_dtype("int7", CONFIG, available)
-
-
-def test_an_unknown_runtime_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="did you mean 'torch'"):
-        load_runtime(None, "troch")  # type: ignore[arg-type]

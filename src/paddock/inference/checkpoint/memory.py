@@ -38,7 +38,9 @@ def ensure_fits(
     if dtype not in ITEM_BYTES:
         raise UsageError(f"dtype is {dtype!r}", hint=f"known are {', '.join(ITEM_BYTES)}")
     weights = int(config.n_params() * ITEM_BYTES[dtype])
-    return ensure_bytes(weights, f"{config.n_params():,} weights in {dtype}", extra_bytes, available)
+    return ensure_bytes(
+        weights, f"{config.n_params():,} weights in {dtype}", extra_bytes, available
+    )
 
 
 def ensure_bytes(

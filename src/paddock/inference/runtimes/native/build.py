@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 
-from paddock.errors import UsageError, nearest
+from paddock.errors import DeviceError, UsageError, nearest
 from paddock.inference.checkpoint.base import Checkpoint
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.memory import ensure_bytes
@@ -54,15 +54,18 @@ def build(
     than the tokenizer has words. Memory for the weights, one full context and a step must be there
     before anything is read (DoesNotFit); the rest of the cache takes memory only as it is used.
     """
-    library.library()
     config = checkpoint.config()
+    if reason := unfit(config):
+        raise DeviceError(f"the native runtime cannot be used: {reason}")
     if device not in ("auto", "cpu"):
         raise UsageError(f"device is {device!r}", hint="the native runtime runs on cpu")
     _known("dtype", dtype, DTYPES)
     _known("kv", kv, KINDS)
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}", hint="use 1 or more")
-    limits = _limits(vocab_size or config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache)
+    limits = _limits(
+        vocab_size or config.vocab_size, config.max_seq_len, max_seq_len, max_batch, cache
+    )
     if kv == "auto":
         kv = "fp32" if dtype == "fp32" or (dtype == "auto" and config.dtype == "fp32") else "fp16"
     weight_bytes = _weight_bytes(checkpoint, dtype)
@@ -75,7 +78,7 @@ def build(
     weights = load(checkpoint, config, dtype)
     kept = new_cache(kv, config, limits)
     return NativeRuntime(
-        config, weights, kept, limits, _threads(threads, weight_bytes), instructions
+        config, weights, kept, limits, _threads(threads, weight_bytes), instructions, dtype
     )
 
 
@@ -117,7 +120,9 @@ def _weight_bytes(checkpoint: Checkpoint, dtype: str) -> int:
     total = 0
     for info in checkpoint.infos():
         plain = info.dtype in ("bf16", "fp16", "fp32")
-        size = ITEM_BYTES[dtype] * math.prod(info.shape) if plain and dtype != "auto" else info.nbytes
+        size = (
+            ITEM_BYTES[dtype] * math.prod(info.shape) if plain and dtype != "auto" else info.nbytes
+        )
         total += int(size)
     return total
 

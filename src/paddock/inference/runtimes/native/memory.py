@@ -1,4 +1,4 @@
-"""Memory for weights and cache: zeroed by the system as it is used, in huge pages where possible."""
+"""Memory for weights and cache, zeroed as it is used, in huge pages where possible."""
 
 from __future__ import annotations
 

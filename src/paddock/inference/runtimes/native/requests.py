@@ -30,7 +30,7 @@ class Slots:
         self._slots = [_Slot() for _ in range(limits.max_batch)]
         self.requests = (Request * limits.max_batch)()
         self.results = Results()
-        self._capacity = 0
+        self._capacity = self._top = 0
         self._room(limits.max_batch, 0)
 
     def fill(self, work: Sequence[Work]) -> int:

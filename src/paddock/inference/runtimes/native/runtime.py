@@ -38,11 +38,16 @@ class NativeRuntime:
         limits: Limits,
         threads: int,
         instructions: str = "best",
+        dtype: str = "auto",
     ) -> None:
-        """``limits.vocab_size`` may be less than the model's. Raises DeviceError."""
+        """``limits.vocab_size`` may be less than the model's. Raises DeviceError.
+
+        ``dtype`` is what was asked of unquantized matrices; ``auto`` is the stored one.
+        """
         number = library.instruction_set(instructions)
         self.config = config
         self.limits = limits
+        self.dtype = config.dtype if dtype == "auto" else dtype
         self.kv = cache.kind
         self.formats = weights.formats
         self.threads = threads

@@ -21,7 +21,7 @@ _NAMES = {np.dtype(np.float32): "fp32", np.dtype(np.float16): "fp16"}
 
 @dataclass
 class Weights:
-    """All weights of a model, ready to be pointed at. ``formats`` counts bytes by FORMATS' names."""
+    """All weights of a model, ready to be pointed at. ``formats``: bytes by FORMATS' names."""
 
     embeddings: Matrix
     output: Matrix
@@ -41,14 +41,13 @@ def load(checkpoint: Checkpoint, config: ModelConfig, dtype: str) -> Weights:
     matrices: dict[str, Matrix] = {}
     vectors: dict[str, int] = {}
     for name, weight in checked_stored(checkpoint, config):
-        if len(weight.shape) == 1:
-            assert not isinstance(weight, Packed)
-            array, kind = _copy(weight, np.dtype(np.float32)), "fp32"
-            vectors[name] = array.ctypes.data
-        else:
+        if isinstance(weight, Packed) or weight.ndim == 2:
             array, kind = _matrix(weight, dtype)
             n, k = weight.shape
             matrices[name] = Matrix(array.ctypes.data, FORMATS[kind], n, k)
+        else:
+            array, kind = _copy(weight, np.dtype(np.float32)), "fp32"
+            vectors[name] = array.ctypes.data
         kept.append(array)
         formats[kind] = formats.get(kind, 0) + array.nbytes
     layers = (Layer * config.n_layers)()
