@@ -20,7 +20,7 @@ namespace paddock {
 
 using std::memcpy;
 
-constexpr size_t ahead_bytes = 2048;            // how far ahead the weights of one row are asked for
+constexpr size_t ahead_bytes = 3072;            // how far ahead packed weights are asked for
 constexpr size_t cached_weights = 384 * 1024;  // less than the second-level cache of any server CPU
 
 // Where a product's outputs go.

@@ -29,15 +29,18 @@ PADDOCK_INLINE vec weights_part(const void* data, size_t at, size_t n) {
     return weights<Kind>(part, 0);
 }
 
+// A quarter of W sums, or less: (first + third) + (second + fourth).
 PADDOCK_INLINE vec4 fold(vec v) {
-    const float* p = reinterpret_cast<const float*>(&v);
 #if PADDOCK_WIDTH == 4
-    return *reinterpret_cast<const loose4*>(p);
-#elif PADDOCK_WIDTH == 8
-    return *reinterpret_cast<const loose4*>(p) + *reinterpret_cast<const loose4*>(p + 4);
+    return v;
+#elif defined(__x86_64__) && PADDOCK_WIDTH == 8
+    return (vec4)_mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+#elif defined(__x86_64__) && PADDOCK_WIDTH == 16
+    const __m256 halves = _mm256_add_ps(
+        _mm512_castps512_ps256((__m512)v), _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, 1));
+    return (vec4)_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
 #else
-    return (*reinterpret_cast<const loose4*>(p) + *reinterpret_cast<const loose4*>(p + 8)) +
-           (*reinterpret_cast<const loose4*>(p + 4) + *reinterpret_cast<const loose4*>(p + 12));
+#error "no fold of this width"
 #endif
 }
 
@@ -69,7 +72,7 @@ PADDOCK_INLINE void put(float* y, vec v, int n, bool add) {
 }
 
 // W outputs (n of them wanted) times R rows: rows r.. of a tile of `size` rows.
-template <int R, bool Four, bool Ahead>
+template <int R, bool Four>
 PADDOCK_INLINE void packed_part(
     const unsigned char* w, int groups, const unsigned char* tile, int size, int first, int part,
     Target to, int n) {
@@ -79,7 +82,7 @@ PADDOCK_INLINE void packed_part(
     for (int g = 0; g < groups; g++) {
         const unsigned char* group = w + g * step;
         const unsigned char* rows = tile + static_cast<size_t>(g) * size * prepared_group_bytes;
-        if (Ahead && part == 0) {
+        if (part == 0) {
             PADDOCK_UNROLL for (size_t i = 0; i < step; i += 64)
                 __builtin_prefetch(group + i + ahead_bytes);
         }
@@ -100,13 +103,8 @@ template <int R, bool Four>
 static __attribute__((noinline)) void packed_block(
     const unsigned char* w, int groups, const unsigned char* tile, int size, int first, Target to,
     int n) {
-    for (int part = 0; part * W < n && part * W < block_outputs; part++) {
-        if (size == 1) {
-            packed_part<R, Four, true>(w, groups, tile, size, first, part, to, n);
-        } else {
-            packed_part<R, Four, false>(w, groups, tile, size, first, part, to, n);
-        }
-    }
+    for (int part = 0; part * W < n; part++)
+        packed_part<R, Four>(w, groups, tile, size, first, part, to, n);
 }
 
 template <int R, bool Four>
@@ -142,14 +140,23 @@ static __attribute__((noinline)) void plain_part(
     vec total[R][N];
     PADDOCK_UNROLL for (int r = 0; r < R; r++)
         PADDOCK_UNROLL for (int b = 0; b < N; b++) total[r][b] = vec{};
+    constexpr size_t size = Kind == F32 ? 4 : 2, line = 64 / size, far = 256 / size;
+    const char* base = static_cast<const char*>(data) + at * size;
+    // One row of x: ask for the next R rows of weights in the order of their addresses, as long as
+    // they find room in the first-level cache. Rows that are longer: a little ahead in each.
+    const bool linear = R * k * size <= 8192;
     size_t i = 0;
     for (; i + W <= k; i += W) {
+        if (N == 1 && linear) {
+            const char* next = base + (R * k + R * i) * size;
+            PADDOCK_UNROLL for (size_t j = 0; j < R * W * size; j += 64) __builtin_prefetch(next + j);
+        } else if (N == 1 && i % line == 0) {
+            const char* next = base + (i + far < k ? i + far : R * k + i + far - k) * size;
+            PADDOCK_UNROLL for (int r = 0; r < R; r++) __builtin_prefetch(next + r * k * size);
+        }
         vec input[N];
         PADDOCK_UNROLL for (int b = 0; b < N; b++) input[b] = load(x + b * x_stride + i);
         PADDOCK_UNROLL for (int r = 0; r < R; r++) {
-            if (N == 1 && (i + r * W) % 16 == 0)  // rows are short: the next ones
-                __builtin_prefetch(
-                    static_cast<const char*>(data) + (at + (R + r) * k + i) * (Kind == F32 ? 4 : 2));
             const vec weight = weights<Kind>(data, at + r * k + i);
             PADDOCK_UNROLL for (int b = 0; b < N; b++)
                 total[r][b] = fused(weight, input[b], total[r][b]);

@@ -17,7 +17,8 @@ from tiny_checkpoints import CONFIG, FORMATS, hf_folder, in_format, random_weigh
 from paddock import errors
 from paddock.inference.checkpoint.inspect import inspect
 from paddock.inference.checkpoint.open import open_checkpoint
-from paddock.inference.checkpoint.verify import checked
+from paddock.inference.checkpoint.quantize_files import quantize_files
+from paddock.inference.checkpoint.verify import checked, checked_stored
 
 CASES = json.loads((Path(__file__).parent / "data/corruptions.json").read_text())
 
@@ -30,6 +31,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found["meta-2"] = in_format("meta", base / "meta-2", shards=2)
     for dtype in ("q8_0", "q4_0"):
         found[f"gguf-{dtype}"] = in_format("gguf", base / dtype, dtype=dtype)
+    found["paddock"] = quantize_files(found["hf"], base / "paddock", bits=4)
     tied = replace(CONFIG, tie_embeddings=True)
     found["hf-tied"] = hf_folder(base / "tied", tied, random_weights(tied))
     return found
@@ -96,7 +98,7 @@ def test_the_originals_are_whole(originals: dict[str, Path]) -> None:
         assert {name for name, _ in checked(open_checkpoint(path))} <= CONFIG.shapes().keys()
 
 
-@pytest.mark.parametrize("format", [*FORMATS, "meta-2", "gguf-q8_0"])
+@pytest.mark.parametrize("format", [*FORMATS, "meta-2", "gguf-q8_0", "paddock"])
 def test_truncated_anywhere(originals: dict[str, Path], tmp_path: Path, format: str) -> None:
     path = copy_of(originals[format], tmp_path)
     file = path if path.is_file() else max(path.iterdir(), key=lambda one: one.stat().st_size)
@@ -111,7 +113,7 @@ def test_truncated_anywhere(originals: dict[str, Path], tmp_path: Path, format: 
 
 
 # A flipped byte inside a weight is a weight like any other; everything else must be found.
-@pytest.mark.parametrize("format", [*FORMATS, "gguf-q8_0"])
+@pytest.mark.parametrize("format", [*FORMATS, "gguf-q8_0", "paddock"])
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -140,6 +142,9 @@ def test_random_damage(
     file.write_bytes(content)
     try:
         read = {name: array.shape for name, array in checked(open_checkpoint(path))}
+        assert read == {
+            name: weight.shape for name, weight in checked_stored(open_checkpoint(path))
+        }
     except errors.PaddockError as error:
         assert str(error)
     else:

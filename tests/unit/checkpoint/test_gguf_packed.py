@@ -10,7 +10,12 @@ import pytest
 from tiny_checkpoints import CONFIG, hf_folder
 
 from paddock.inference.checkpoint.convert import convert
-from paddock.inference.checkpoint.formats.gguf_blocks import DTYPES, from_packed, to_packed
+from paddock.inference.checkpoint.formats.gguf_blocks import (
+    DTYPES,
+    from_packed,
+    to_packed,
+    to_packed_in_numpy,
+)
 from paddock.inference.checkpoint.open import open_checkpoint
 from paddock.inference.checkpoint.packed import Packed, pack
 from paddock.inference.checkpoint.quantize_files import quantize_files
@@ -28,6 +33,7 @@ def test_any_bytes_mean_the_same(bits: int, shape: tuple[int, int]) -> None:
     raw.reshape(shape[0], -1, size)[:, :, :2] = scales[..., None].view(np.uint8)
     packed = to_packed(raw, DTYPES[bits])
     assert packed.shape == shape
+    assert np.array_equal(packed.data, to_packed_in_numpy(raw, DTYPES[bits]).data)
     assert np.array_equal(packed.dequantize(), gguf.dequantize(raw, kind))
     assert np.array_equal(from_packed(packed), raw)
 

@@ -29,6 +29,7 @@ def test_version(paddock: Callable[..., Any]) -> None:
         ("models", "rm"),
         ("convert",),
         ("quantize",),
+        ("make-random",),
     ],
 )
 def test_help(paddock: Callable[..., Any], args: tuple[str, ...]) -> None:

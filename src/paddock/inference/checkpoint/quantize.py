@@ -3,6 +3,10 @@
 A group of 32 weights shares one scale. The obvious scale lets the largest weight fall on the end of
 the range; a slightly other one, found by least squares, leaves a smaller squared error. Sixteen
 rows and more are worked on at a time, so that memory stays bounded.
+
+The C++ library does the same many times as fast and is used where it was built. The two differ in
+groups where two scales are equally good to within the rounding of fp32, so that neither is nearer
+to the weights (a test holds that).
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import numpy.typing as npt
 from paddock.errors import CheckpointError
 from paddock.inference.checkpoint.base import Array
 from paddock.inference.checkpoint.packed import BLOCK, GROUP, Packed, pack, packed_shape
+from paddock.inference.kernels import library, matrices
 
 STEPS = range(-9, 10)
 """The largest weight is tried on the level ``-2^(bits-1) + step / 10`` for each step.
@@ -31,6 +36,20 @@ def quantize(array: Array, bits: int, *, search: bool = True, name: str = "a mat
     squared error is never larger than without. Raises CheckpointError for a shape that cannot be
     packed and for weights that are not finite or beyond what an fp16 scale reaches.
     """
+    n, k = array.shape
+    packed_shape((n, k), bits)  # refuses what cannot be packed
+    if library.unavailable() is None and array.dtype.itemsize <= 4:
+        try:
+            return Packed(bits, (n, k), matrices.quantize(array, bits, search=search))
+        except CheckpointError:
+            pass  # below, the error names row, column and value
+    return quantize_in_numpy(array, bits, search=search, name=name)
+
+
+def quantize_in_numpy(
+    array: Array, bits: int, *, search: bool = True, name: str = "a matrix"
+) -> Packed:
+    """``quantize`` without the C++ library, and the measure of it."""
     n, k = array.shape
     data = np.empty(packed_shape((n, k), bits), np.uint8)
     step = max(BLOCK, _CHUNK // k // BLOCK * BLOCK)

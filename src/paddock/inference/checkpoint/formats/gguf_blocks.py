@@ -13,6 +13,7 @@ import numpy as np
 
 from paddock.inference.checkpoint.base import Array
 from paddock.inference.checkpoint.packed import BLOCK, GROUP, Packed, packed_shape
+from paddock.inference.kernels import library, matrices
 
 DTYPES = {4: "q4_0", 8: "q8_0"}
 """Bits and the type of block that holds them."""
@@ -24,6 +25,15 @@ _FOUR = np.uint32(4)
 
 def to_packed(rows: Array, dtype: str) -> Packed:
     """``rows`` (n, k / 32 * block's bytes), uint8, packed; no number changes."""
+    bits = BITS[dtype]
+    n, k = len(rows), rows.shape[1] // (2 + GROUP * bits // 8) * GROUP
+    if library.unavailable() is None:
+        return Packed(bits, (n, k), matrices.repack(rows, bits, (n, k)))
+    return to_packed_in_numpy(rows, dtype)
+
+
+def to_packed_in_numpy(rows: Array, dtype: str) -> Packed:
+    """``to_packed`` without the C++ library: the same bytes."""
     bits = BITS[dtype]
     size = 2 + GROUP * bits // 8
     n, k = len(rows), rows.shape[1] // size * GROUP

@@ -1,4 +1,4 @@
-"""Declares the forward pass's structs and calls in the C++ library; ``native/forward.h``."""
+"""Declares the C++ library's structs and calls of a step, as ``native/forward.h`` has them."""
 
 from __future__ import annotations
 
