@@ -30,6 +30,7 @@ from paddock.bench import facts, run
 from paddock.bench.result import Result, Run
 from paddock.bench.run import Options
 from paddock.bench.summary import Summary
+from paddock.errors import PaddockError
 from paddock.inference.checkpoint.random_model import make_random
 
 LLAMA_CPP = ("llama-cpp-python", "xllamacpp")
@@ -240,13 +241,16 @@ def measure(name: str, bench: Bench, again: bool) -> dict[str, Any]:
     }
     if file.exists() and not again:
         record: dict[str, Any] = json.loads(file.read_text())
-        if record["conditions"] == conditions:
+        if record["conditions"] == conditions and record["met"] is not None:
             return record
     figure, bar, function = ROWS[name]
     host = facts.host()
     begin = time.monotonic()
     print(f"{figure} …", file=sys.stderr, flush=True)
-    verdict = function(bench)
+    try:
+        verdict = function(bench)
+    except PaddockError as error:
+        verdict = Verdict(f"not measured: {error}", None)
     verdict.load_before, verdict.seconds = host["load_average"], time.monotonic() - begin
     record = {"row": name, "figure": figure, "bar": bar, "conditions": conditions}
     record |= asdict(verdict)
