@@ -190,7 +190,6 @@ def product_error(bench: Bench) -> Verdict:
 
 def perplexity(bench: Bench) -> Verdict:
     import quantization_report as report
-
     from paddock.inference.checkpoint.open import open_checkpoint
     from paddock.inference.checkpoint.store import builtin
     from paddock.inference.tokenizer.load import load_tokenizer
