@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -95,6 +96,18 @@ __attribute__((target("avx512f,avx512vnni"))) int64_t int8_avx512(int turns) {
     }
     for (auto& sum : sums) PADDOCK_USED(sum);
     return int64_t{turns} * chains * 128;
+}
+
+__attribute__((target("avx2,avxvnni"))) int64_t int8_avxvnni(int turns) {
+    __m256i sums[chains] = {};
+    for (auto& sum : sums) PADDOCK_CHANGED(sum, "x");
+    __m256i a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(2);
+    for (int t = 0; t < turns; t++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < chains; i++) sums[i] = _mm256_dpbusd_avx_epi32(sums[i], a, b);
+    }
+    for (auto& sum : sums) PADDOCK_USED(sum);
+    return int64_t{turns} * chains * 64;
 }
 
 __attribute__((target("avx2"))) int64_t int8_avx2(int turns) {
@@ -197,11 +210,19 @@ struct Kind {
     Product test;
 };
 
+#if defined(__x86_64__)
+bool has_avxvnni() {  // no name for it in every compiler's __builtin_cpu_supports
+    unsigned a, b, c, d;
+    return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 4 & 1;
+}
+#endif
+
 // The best test of this CPU for a kind of number, or none.
 Kind product(const char* name) {
     const auto is = [name](const char* other) { return std::strcmp(name, other) == 0; };
 #if defined(__x86_64__)
     if (is("int8") && __builtin_cpu_supports("avx512vnni")) return {name, "vpdpbusd", int8_avx512};
+    if (is("int8") && has_avxvnni()) return {name, "vpdpbusd 256", int8_avxvnni};
     if (is("int8") && __builtin_cpu_supports("avx2")) return {name, "vpmaddubsw", int8_avx2};
     if (is("bf16") && __builtin_cpu_supports("avx512bf16")) return {name, "vdpbf16ps", bf16_avx512};
     if (is("fp32") && __builtin_cpu_supports("avx512f")) return {name, "vfmadd", fp32_avx512};

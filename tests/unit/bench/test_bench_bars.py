@@ -1,4 +1,4 @@
-"""The run of all promised figures: rows are kept, read back, and measured again when they must be."""
+"""The run of all promised figures: rows are kept, read back, and measured again if need be."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import bench_bars
 import pytest
-from bench_bars import Bench, Verdict, measure, share_and_ratio, table
 from benchkit import SHAPE
 
+import bench_bars
+from bench_bars import Bench, Verdict, measure, share_and_ratio, table
 from paddock.bench import result
 from paddock.bench.result import Figure, Ratio, Result, Run
 from paddock.bench.summary import Summary
