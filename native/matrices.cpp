@@ -2,6 +2,7 @@
 // by a few threads for the time of the call. kernels/library.py calls it through ctypes. All memory
 // belongs to the caller, who checks every size before it gets here.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -169,4 +170,36 @@ PADDOCK_EXPORT int paddock_repack(
     } catch (const std::bad_alloc&) {
         return 3;
     }
+}
+
+// The first group of a packed matrix's data, counted from its beginning, that has a scale which is
+// not finite; -1 if there is none, -2 if memory is short.
+PADDOCK_EXPORT int64_t paddock_bad_scale(int threads, const paddock::Matrix* matrix) {
+    using namespace paddock;
+    const int64_t groups = static_cast<int64_t>(blocks(*matrix)) * (matrix->k / group_inputs);
+    const size_t size = block_bytes(*matrix) / (matrix->k / group_inputs);
+    constexpr int64_t at_once = 1 << 14, ahead = 16;
+    std::atomic<int64_t> bad{groups};
+    try {
+        share(threads, static_cast<int>((groups + at_once - 1) / at_once), [&](int chunk) {
+            const int64_t first = chunk * at_once, end = std::min(first + at_once, groups);
+            for (int64_t g = first; g < end; g++) {
+                const auto* at = static_cast<const unsigned char*>(matrix->data) + g * size +
+                                 size - 2 * block_outputs;
+                __builtin_prefetch(at + ahead * size);  // one line of each group: no stream to see
+                uint16_t h[block_outputs];
+                std::memcpy(h, at, sizeof h);
+                int found = 0;
+                for (int i = 0; i < block_outputs; i++) found |= (h[i] & 0x7c00) == 0x7c00;
+                if (!found) continue;
+                int64_t before = bad.load();
+                while (g < before && !bad.compare_exchange_weak(before, g)) {
+                }
+                return;
+            }
+        });
+    } catch (const std::bad_alloc&) {
+        return -2;
+    }
+    return bad < groups ? bad.load() : -1;
 }

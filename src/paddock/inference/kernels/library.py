@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import c_char_p, c_int, c_int32, c_void_p
+from ctypes import c_char_p, c_int, c_int32, c_int64, c_void_p
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -95,6 +95,8 @@ def find() -> ctypes.CDLL | str:
         }.items():
             function = getattr(native, name)
             function.restype, function.argtypes = c_int, arguments
+        native.paddock_bad_scale.restype = c_int64
+        native.paddock_bad_scale.argtypes = (c_int, matrix)
     except (OSError, AttributeError) as cause:
         return f"{found.name} cannot be loaded: {cause}"
     return native

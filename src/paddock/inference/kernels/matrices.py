@@ -133,6 +133,18 @@ def repack(
     return data
 
 
+def bad_scale(
+    data: npt.NDArray[np.uint8], shape: tuple[int, int], *, threads: int | None = None
+) -> int | None:
+    """The first group of ``Packed.data`` whose scales are not all finite, counting block by block."""
+    matrix, kept = _matrix(data, shape)
+    found = int(library.library().paddock_bad_scale(threads or library.threads(), matrix))
+    if found < -1:
+        raise MemoryError(_SHORT)
+    del kept
+    return found if found >= 0 else None
+
+
 def _matrix(
     weights: npt.NDArray[Any], shape: tuple[int, int] | None
 ) -> tuple[Matrix, npt.NDArray[Any]]:

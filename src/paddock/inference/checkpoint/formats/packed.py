@@ -19,6 +19,7 @@ from paddock.inference.checkpoint.names import to_ours
 from paddock.inference.checkpoint.packed import BLOCK, Packed
 from paddock.inference.checkpoint.reader import Weight, as_array, whole_weights
 from paddock.inference.checkpoint.recipe import Recipe, recipe_from_hf
+from paddock.inference.kernels import library, matrices
 
 # Groups whose scales are looked at together.
 _CHUNK = 1 << 16
@@ -123,7 +124,13 @@ def holds_packed(path: Path) -> bool:
 
 def _check_scales(packed: Packed, info: TensorInfo) -> None:
     scales = packed.data.reshape(-1, packed.data.shape[-1])[:, -2 * BLOCK :]
-    for at in range(0, len(scales), _CHUNK):
+    first = 0
+    if library.unavailable() is None:
+        bad = matrices.bad_scale(packed.data, packed.shape)
+        if bad is None:
+            return
+        first = bad
+    for at in range(first, len(scales), _CHUNK):
         # An fp16 is infinite or no number if all bits of its exponent are set.
         part = np.ascontiguousarray(scales[at : at + _CHUNK]).view(np.uint16) & 0x7C00
         if part.max() == 0x7C00:

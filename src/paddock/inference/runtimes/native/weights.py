@@ -1,4 +1,4 @@
-"""Streams a checkpoint into the matrices that the kernels read, each in its final form at once."""
+"""Turns a checkpoint into the matrices that the kernels read: in place in the file, or converted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.packed import Packed
 from paddock.inference.checkpoint.verify import checked_stored
 from paddock.inference.runtimes.native.library import FORMATS, Layer, Matrix
-from paddock.inference.runtimes.native.memory import allocate
+from paddock.inference.runtimes.native.memory import allocate, resident
 
 _NAMES = {np.dtype(np.float32): "fp32", np.dtype(np.float16): "fp16"}
 
@@ -32,9 +32,11 @@ class Weights:
 
 
 def load(checkpoint: Checkpoint, config: ModelConfig, dtype: str) -> Weights:
-    """Reads every weight. ``dtype`` is that of unquantized matrices: ``auto`` as they are stored.
+    """Every weight. ``dtype`` is that of unquantized matrices: ``auto`` as they are stored.
 
-    Beyond the model itself only one tensor is in memory at a time. Raises what ``checked`` raises.
+    What a mapped file holds in the kernels' own layout stays there: its pages are shared with every
+    other process that reads it and with the next start. Beyond the model itself only one tensor is
+    in memory at a time. Raises what ``checked_stored`` raises.
     """
     kept: list[npt.NDArray[Any]] = []
     formats: dict[str, int] = {}
@@ -50,6 +52,7 @@ def load(checkpoint: Checkpoint, config: ModelConfig, dtype: str) -> Weights:
             vectors[name] = array.ctypes.data
         kept.append(array)
         formats[kind] = formats.get(kind, 0) + array.nbytes
+    resident(kept)
     layers = (Layer * config.n_layers)()
     for i, layer in enumerate(layers):
         for norm in ("attention_norm", "ffn_norm"):
@@ -64,8 +67,10 @@ def load(checkpoint: Checkpoint, config: ModelConfig, dtype: str) -> Weights:
 
 def _matrix(weight: Array | Packed, dtype: str) -> tuple[npt.NDArray[Any], str]:
     if isinstance(weight, Packed):
-        return _copy(weight.data, weight.data.dtype), f"int{weight.bits}"
+        return np.ascontiguousarray(weight.data), f"int{weight.bits}"
     kind = weight.dtype if dtype == "auto" else numpy_dtype(dtype)
+    if weight.dtype == kind and weight.flags.c_contiguous:
+        return weight, _NAMES.get(kind, "bf16")
     return _copy(weight, kind), _NAMES.get(kind, "bf16")
 
 
