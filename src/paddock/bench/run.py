@@ -140,6 +140,7 @@ def peers(
     *,
     only: Sequence[str] = (),
     pythons: Sequence[str] = (),
+    runtimes: Sequence[str] = (),
     models: dict[str, str] | None = None,
     gguf: Path | None = None,
     best: bool = False,
@@ -150,7 +151,7 @@ def peers(
 
     ``gguf`` is the same model as a GGUF file; without it one is written for the time of the
     measurement, quantized like ``options.quant``. ``models`` maps a peer's name to weights in a
-    form of its own.
+    form of its own. Of ``runtimes``, ours, each takes part; without any LLM.open chooses.
     """
     host = facts.host()
     session.check_names((*only, *(models or {})))
@@ -166,7 +167,7 @@ def peers(
             options.workload(config),
             options.n_threads,
             where | (models or {}),
-            ours=(opening,),
+            ours=tuple(opening | {"runtime": name} for name in runtimes) or (opening,),
             only=tuple(only) or tuple(session.PEERS),
             pythons=(sys.executable, *pythons),
             storages={"gguf": storage} if storage else {},

@@ -192,7 +192,13 @@ def peers(
         ),
     ] = shared.Variants.all,
     quant: options.QuantOption = None,
-    runtime: options.RuntimeOption = options.RuntimeName.auto,
+    runtime: Annotated[
+        list[options.RuntimeName] | None,
+        typer.Option(
+            metavar="native|torch", help="Of ours; repeatable.  [default: native on CPUs]",
+            show_default=False, rich_help_panel=options.MACHINE,
+        ),
+    ] = None,
     device: options.DeviceOption = options.Device.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
@@ -207,7 +213,8 @@ def peers(
     from paddock.bench import run
 
     asked = shared.wishes(
-        model, quant, threads, repeats, seed, shared.opening(runtime, device, dtype, kv),
+        model, quant, threads, repeats, seed,
+        shared.opening(options.RuntimeName.auto, device, dtype, kv),
         prompt_tokens=prompt_tokens, new_tokens=new_tokens, batch=batch, busy=busy,
     )  # fmt: skip
     with render.count_bar("taking turns") as progress:
@@ -215,6 +222,7 @@ def peers(
             asked,
             only=only or (),
             pythons=python or (),
+            runtimes=[one.value for one in runtime or ()],
             models=shared.named(peer_model or ()),
             gguf=gguf,
             best=variants is shared.Variants.best,
