@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paddock.bench.summary import Summary, ratios
@@ -23,6 +23,8 @@ def test_one_sample_is_all_of_them() -> None:
     assert (found.median, found.min, found.max, found.quartiles) == (7, 7, 7, (7, 7))
 
 
+# The health check takes a busy machine for a slow generator.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
 def test_as_numpy_has_it(samples: list[float]) -> None:
     found = Summary.of(samples)
