@@ -1,4 +1,6 @@
-"""Builds the C++ library of the native runtime; everything else is in pyproject.toml.
+"""Builds the C++ libraries: the native runtime, and the benchmark's ceilings.
+
+Everything else is in pyproject.toml.
 
 Optional: where no compiler is found the installation succeeds and PyTorch serves if it is there.
 """
@@ -29,6 +31,16 @@ setup(
             ],
             extra_link_args=["-pthread"],
             optional=True,
-        )
+        ),
+        Extension(
+            # Loaded with ctypes as well: what a machine can do at most, for `paddock bench`.
+            "paddock.bench._ceilings",
+            sources=["native/ceilings.cpp"],
+            depends=["native/pool.h"],
+            language="c++",
+            extra_compile_args=["-std=c++17", "-O3", "-fvisibility=hidden", "-g0"],
+            extra_link_args=["-pthread"],
+            optional=True,
+        ),
     ]
 )

@@ -14,6 +14,7 @@ PaddockError                 says what, with which value, and (hint) what to do
 │   ├── GatedModel           the hub wants a licence accepted or a token (HTTP 401/403)
 │   └── IntegrityError       size or SHA-256 differ from what was promised
 ├── DeviceError              a device that is absent, or asked for what it cannot do
+├── BenchError               a measurement that cannot be made, or a result that cannot be true
 └── GenerationError          a request that cannot be served
     ├── PromptTooLong        more tokens than the model or the cache holds
     └── QueueFull            too many requests are waiting already
@@ -96,6 +97,10 @@ class IntegrityError(FetchError):
 
 class DeviceError(PaddockError):
     """A device that is absent, or asked for what it cannot do."""
+
+
+class BenchError(PaddockError):
+    """A measurement that cannot be made, or a result that cannot be true."""
 
 
 class GenerationError(PaddockError):

@@ -8,6 +8,7 @@ import typer
 
 from paddock._version import __version__
 from paddock.cli import (
+    bench,
     chat,
     convert,
     export,
@@ -16,6 +17,7 @@ from paddock.cli import (
     make_random,
     models,
     options,
+    profile,
     pull,
     quantize,
     run,
@@ -42,6 +44,8 @@ ORDER = (
     "convert",
     "quantize",
     "make-random",
+    "bench",
+    "profile",
 )
 """The commands as the help lists them; typer would put groups last."""
 
@@ -74,6 +78,8 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(convert.EXAMPLES))(convert.convert)
     app.command(cls=Command, epilog=examples(quantize.EXAMPLES))(quantize.quantize)
     app.command(cls=Command, epilog=examples(make_random.EXAMPLES))(make_random.make_random)
+    app.add_typer(bench.app, name="bench", cls=Group, epilog=examples(bench.EXAMPLES))
+    app.command(cls=Command, epilog=examples(profile.EXAMPLES))(profile.profile)
     return app
 
 

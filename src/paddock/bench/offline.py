@@ -1,0 +1,75 @@
+"""Drives a model in this process, through the engine that answers users, and keeps the time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from paddock import settings
+from paddock.bench.storage import of_runtime
+from paddock.bench.turn import Turn
+from paddock.inference.checkpoint import store
+from paddock.inference.checkpoint.open import open_checkpoint
+from paddock.inference.engine.engine import Engine
+from paddock.inference.engine.request import Request
+from paddock.inference.llm import LLM
+
+
+class Local:
+    """An opened model as an Engine of a measurement."""
+
+    def __init__(self, llm: LLM) -> None:
+        self.llm = llm
+        self.config = llm.config
+        # Random models have more rows than their tokenizer has words; all are computed, as other
+        # engines do, and there is no text for some.
+        spelled = llm.tokenizer.vocab_size >= llm.runtime.limits.vocab_size
+        self._engine = llm.engine if spelled else Engine(llm.runtime)
+        self.storage = of_runtime(llm.runtime, llm.config)
+
+    @classmethod
+    def open(
+        cls,
+        model: str | Path | None,
+        *,
+        threads: int,
+        length: int,
+        batch: int,
+        quant: str | None = None,
+        **options: Any,
+    ) -> Local:
+        """Opens ``model`` with room for ``batch`` sequences of ``length`` positions."""
+        if quant is not None:
+            options["quant"] = quant
+        path = store.locate(str(model) if model is not None else None, settings.load())
+        # All rows of the head, whatever the tokenizer's size: less work would flatter.
+        options["vocab_size"] = open_checkpoint(path).config().vocab_size
+        llm = LLM.open(path, threads=threads, max_seq_len=length, max_batch=batch, **options)
+        return cls(llm)
+
+    def run(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> Turn:
+        """See rounds.Engine. Nothing ends an answer early; texts are made as for a user."""
+        requests = [Request(prompt, max_new_tokens=new_tokens) for prompt in prompts]
+        tokens: list[list[int]] = [[] for _ in prompts]
+        times: list[list[float]] = [[] for _ in prompts]
+        begin = time.perf_counter()
+        for event in self._engine.stream(requests):
+            tokens[event.index].append(event.token)
+            times[event.index].append(time.perf_counter() - begin)
+        return Turn(tuple(map(tuple, tokens)), tuple(map(tuple, times)))
+
+    def pause(self) -> None:
+        """See rounds.Engine: an idle runtime's threads sleep."""
+
+    def resume(self) -> None:
+        """See rounds.Engine."""
+
+    def discard(self) -> None:
+        """See rounds.Engine."""
+        self.close()
+
+    def close(self) -> None:
+        """Frees the model."""
+        self.llm.close()
