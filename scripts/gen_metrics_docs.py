@@ -1,4 +1,4 @@
-"""Writes docs/reference/metrics.md from the metrics themselves; --check only says if it is stale."""
+"""Writes docs/reference/metrics.md from the metrics themselves; --check says if it is stale."""
 
 from __future__ import annotations
 

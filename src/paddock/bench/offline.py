@@ -56,8 +56,9 @@ class Local:
         times: list[list[float]] = [[] for _ in prompts]
         begin = time.perf_counter()
         for event in self._engine.stream(requests):
-            tokens[event.index].append(event.token)
-            times[event.index].append(time.perf_counter() - begin)
+            assert event.token is not None, "an answer without an end has a token a step"
+            tokens[event.request].append(event.token)
+            times[event.request].append(time.perf_counter() - begin)
         return Turn(tuple(map(tuple, tokens)), tuple(map(tuple, times)))
 
     def pause(self) -> None:

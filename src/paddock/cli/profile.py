@@ -45,7 +45,16 @@ def profile(
     """
     if out.suffixes[-2:] != [".json", ".gz"] and out.suffix != ".json":
         raise UsageError(f"the trace is {out.name!r}", hint="name it .json or .json.gz")
-    llm = options.open_model(model, device, dtype, threads, max_seq_len, runtime, quant, kv)
+    llm = options.open_model(
+        model,
+        device=device,
+        runtime=runtime,
+        dtype=dtype,
+        quant=quant,
+        kv=kv,
+        threads=threads,
+        max_seq_len=max_seq_len,
+    )
     from paddock.bench.profile import profile as trace
     from paddock.inference.llm import GenerationParams
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import openai
 import pytest
+
 from serverkit import Server, serving
 
 GREEDY = {"temperature": 0, "seed": 1}

@@ -16,13 +16,13 @@ from typing import Any
 
 import httpx
 import pytest
-from serverkit import serving
 
 from paddock import errors
 from paddock.errors import PaddockError, UsageError
 from paddock.inference.serve import keys
 from paddock.inference.serve.config import ServeConfig, from_mapping
 from paddock.inference.serve.supervisor import _again
+from serverkit import serving
 
 LONG = {"max_tokens": 900, "ignore_eos": True, "temperature": 0}
 
