@@ -94,7 +94,7 @@ PADDOCK_CHAIN(chain_avx2, "avx2", __m256i, _mm256_set1_epi8(3), PADDOCK_LINES("v
 
 double (*chain_of(int set))() {
 #if defined(__x86_64__)
-    if (set == avx512vnni) return chain512;
+    if (set == avx512vnni || set == avx512amd) return chain512;
     if (set == avxvnni) return chain256;
     if (set == avx2) return chain_avx2;
 #endif
@@ -142,7 +142,7 @@ struct Bench {
         const Activations a{x.data(), static_cast<size_t>(k), rows, k, prepared};
         if (packed(w)) p.prepare(a, 0, rows);
         const int each = std::max<int>(1, static_cast<int>(std::min<size_t>(
-                                              32, (128 << 10) / block_bytes(w))));
+                                              32, ((rows > 8 ? 1024 : 128) << 10) / block_bytes(w))));
         const int chunks = static_cast<int>((n_blocks + each - 1) / each);
         const size_t y_stride = std::min<size_t>(w.n, y.size() / rows) & ~size_t{15};
         const double bytes = static_cast<double>(n_blocks * block_bytes(w));
@@ -157,7 +157,7 @@ struct Bench {
                          }));
             const int parts = 8 * pool.threads();
             if (chain) {
-                const double each_part = 2 * 12.0 * loops * (set == avx512vnni ? 64 : 32);
+                const double each_part = 2 * 12.0 * loops * (chain == chain512 ? 64 : 32);
                 ceiling.add(parts * each_part / timed(pool, parts, [&](int) { chain(); }));
             }
             const double time = timed(pool, chunks, [&](int c) {
@@ -171,7 +171,7 @@ struct Bench {
             if (chain) of_ceiling.push_back(operations / time / ceiling.all.back());
         }
         const char* const names[] = {"fp32", "bf16", "fp16", "int8", "int4"};
-        std::printf("%-12s %s %4d rows, k %5d: %6.1f GB/s", p.name, names[format], rows, k,
+        std::printf("%-20s %s %4d rows, k %5d: %6.1f GB/s", p.name, names[format], rows, k,
                     bytes * done.most() / 1e9);
         if (rows <= 8)
             std::printf(" of %5.1f read, %3.0f %% (median %3.0f %%)", read.most() / 1e9,
@@ -199,7 +199,7 @@ int main(int count, char** values) {
         if (more && !std::strcmp(values[i], "--rounds")) rounds = std::atoi(values[++i]);
     }
     Bench bench(threads, rounds);
-    for (int set = avx512vnni + 1; set >= base; set--) {
+    for (int set = avx512amd; set >= base; set--) {
         if (!products(set) || (only && set != only)) continue;
         for (const int32_t format : {Q4, Q8, BF16, F32}) {
             if (quick && format != Q4) continue;

@@ -59,10 +59,10 @@ struct Activations {
     void* prepared;
 };
 
-// int8 values, an fp32 scale (largest magnitude / 127; NaN if one of the group is not finite) and
-// -8 times their sum: 40 bytes for 32 inputs. In tiles of row_tile rows (the last tile may have
-// fewer), each tile group by group: R x 32 int8, R scales, R sums.
-constexpr size_t prepared_group_bytes = group_inputs + 8;
+// int8 values, a scale of two words (products.h) and -8 times their sum: 44 bytes for 32 inputs. In
+// tiles of row_tile rows (the last tile may have fewer), each tile group by group: R x 32 int8, R
+// first words, R second words, R sums. Only the set that prepared it can read it.
+constexpr size_t prepared_group_bytes = group_inputs + 12;
 
 inline size_t prepared_bytes(int32_t rows, int32_t k) {
     return static_cast<size_t>(rows) * (k / group_inputs) * prepared_group_bytes;
@@ -97,8 +97,17 @@ struct Products {
     Rounding (*round)(const Matrix& w, int block, int bits, bool search, void* out);
 };
 
-// Instruction sets by number; `best` is the best this CPU has.
-enum Set : int32_t { best = 0, base = 1, avx2 = 2, avxvnni = 3, avx512vnni = 4, dotprod = 5 };
+// Instruction sets by number; `best` is the best this CPU has. avx512amd has the instructions of
+// avx512vnni and is the faster of the two where multiplying is what the CPU has too little of.
+enum Set : int32_t {
+    best = 0,
+    base = 1,
+    avx2 = 2,
+    avxvnni = 3,
+    avx512vnni = 4,
+    dotprod = 5,
+    avx512amd = 6
+};
 
 // Null if this CPU, or this build, lacks the set.
 const Products* products(int32_t set);

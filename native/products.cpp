@@ -20,8 +20,8 @@ namespace paddock {
 
 using std::memcpy;
 
-constexpr size_t ahead_bytes = 3072;            // how far ahead packed weights are asked for
-constexpr size_t cached_weights = 384 * 1024;  // less than the second-level cache of any server CPU
+constexpr size_t ahead_bytes = 4096;            // how far ahead packed weights and rows are asked for
+constexpr size_t cached_weights = 448 * 1024;  // less than the second-level cache of server CPUs
 
 // Where a product's outputs go.
 struct Target {
@@ -35,6 +35,14 @@ PADDOCK_INLINE int32_t four(const void* p) {
     memcpy(&v, p, 4);
     return v;
 }
+
+PADDOCK_INLINE float as_float(int32_t bits) {
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+PADDOCK_INLINE int32_t as_bits(float f) { return four(&f); }
 
 #if defined(__x86_64__)
 __attribute__((target("avx2"))) PADDOCK_INLINE __m256i load256(const void* p) {
@@ -116,6 +124,7 @@ static void dequantize_row(const Matrix& w, int index, float* out) {
 #define PADDOCK_REGISTERS 16
 #define PADDOCK_DOTS PADDOCK_PLAIN
 #endif
+#define PADDOCK_SPLIT 0
 #include "products.h"
 
 #if defined(__x86_64__)
@@ -126,6 +135,7 @@ PADDOCK_TARGET("avx2,fma,f16c")
 #define PADDOCK_WIDTH 8
 #define PADDOCK_REGISTERS 16
 #define PADDOCK_DOTS PADDOCK_MADDUBS
+#define PADDOCK_SPLIT 0
 #include "products.h"
 PADDOCK_TARGET_END
 
@@ -135,6 +145,7 @@ PADDOCK_TARGET("avxvnni,avx2,fma,f16c")
 #define PADDOCK_WIDTH 8
 #define PADDOCK_REGISTERS 16
 #define PADDOCK_DOTS PADDOCK_VNNI256
+#define PADDOCK_SPLIT 0
 #include "products.h"
 PADDOCK_TARGET_END
 
@@ -144,6 +155,17 @@ PADDOCK_TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma,f16c")
 #define PADDOCK_WIDTH 16
 #define PADDOCK_REGISTERS 32
 #define PADDOCK_DOTS PADDOCK_VNNI512
+#define PADDOCK_SPLIT 0
+#include "products.h"
+PADDOCK_TARGET_END
+
+PADDOCK_TARGET("avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma,f16c")
+#define PADDOCK_SET set_avx512amd
+#define PADDOCK_NAME "AVX-512 VNNI for AMD"
+#define PADDOCK_WIDTH 16
+#define PADDOCK_REGISTERS 32
+#define PADDOCK_DOTS PADDOCK_VNNI512
+#define PADDOCK_SPLIT 1
 #include "products.h"
 PADDOCK_TARGET_END
 
@@ -155,6 +177,7 @@ PADDOCK_TARGET("arch=armv8.2-a+dotprod")
 #define PADDOCK_WIDTH 4
 #define PADDOCK_REGISTERS 32
 #define PADDOCK_DOTS PADDOCK_SDOT
+#define PADDOCK_SPLIT 0
 #include "products.h"
 PADDOCK_TARGET_END
 
@@ -191,11 +214,15 @@ const Products* products(int32_t set) {
     const struct {
         int32_t set;
         const Products* table;
-    } known[] = {{avx512vnni, &set_avx512vnni::table},
+    } known[] = {{avx512amd, &set_avx512amd::table},
+                 {avx512vnni, &set_avx512vnni::table},
                  {avxvnni, &set_avxvnni::table},
                  {avx2, &set_avx2::table}};
-    for (const auto& one : known)
-        if ((set == best || set == one.set) && has(one.set)) return one.table;
+    const bool amd = __builtin_cpu_is("amd");
+    for (const auto& one : known) {
+        const bool wanted = set == best ? one.set != avx512amd || amd : set == one.set;
+        if (wanted && has(one.set)) return one.table;
+    }
     return set == best ? &set_base::table : nullptr;
 }
 

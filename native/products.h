@@ -37,7 +37,8 @@ PADDOCK_INLINE vec4 fold(vec v) {
     return (vec4)_mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
 #elif defined(__x86_64__) && PADDOCK_WIDTH == 16
     const __m256 halves = _mm256_add_ps(
-        _mm512_castps512_ps256((__m512)v), _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, 1));
+        _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, 0),
+        _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, 1));
     return (vec4)_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
 #else
 #error "no fold of this width"
@@ -71,14 +72,40 @@ PADDOCK_INLINE void put(float* y, vec v, int n, bool add) {
     }
 }
 
-// W outputs (n of them wanted) times R rows: rows r.. of a tile of `size` rows.
+// What R sums of a group are multiplied with: the weights' scales times those of the rows.
+//
+// Most sets multiply. PADDOCK_SPLIT spares the multiplication, which on AMD's Zen 4 costs as much as
+// one of the eight integer products: a row's scale is a sum or difference of two powers of two, each
+// of which is an addition to the exponents of the weights' scales. Its words are those two, the sign of
+// the second being a sign bit. The exponents stay in range: fp16 scales lie in 2^-24 .. 2^16, and
+// prepare_group sees to it that the powers lie in 2^-100 .. 2^108.
+template <int R>
+PADDOCK_INLINE void factors(vec scale, const unsigned char* words, int size, vec out[R]) {
+#if PADDOCK_SPLIT
+    const int32_t *first = reinterpret_cast<const int32_t*>(words), *second = first + size;
+    const ivec bits = (ivec)scale;
+    const __mmask16 some = _mm512_test_epi32_mask((__m512i)bits, _mm512_set1_epi32(0x7fffffff));
+    PADDOCK_UNROLL for (int r = 0; r < R; r++)
+        out[r] = (vec)_mm512_maskz_add_ps(
+            some, (__m512)(bits + first[r]), (__m512)(bits + second[r]));
+#else
+    (void)size;
+    const float* scales = reinterpret_cast<const float*>(words);
+    PADDOCK_UNROLL for (int r = 0; r < R; r++) out[r] = scale * scales[r];
+#endif
+}
+
+constexpr int32_t poisoned = 0x7fc00000;  // NaN as a float, no exponent as an integer
+
+// W outputs (n of them wanted) times R rows: rows first .. of a tile of `size` rows.
 template <int R, bool Four>
 PADDOCK_INLINE void packed_part(
     const unsigned char* w, int groups, const unsigned char* tile, int size, int first, int part,
     Target to, int n) {
     constexpr size_t codes = Four ? 256 : 512, step = codes + 32;
     vec total[R];
-    PADDOCK_UNROLL for (int r = 0; r < R; r++) total[r] = vec{};
+    PADDOCK_UNROLL for (int r = 0; r < R; r++)
+        total[r] = all(four(tile + size * 32 + (first + r) * 4) == poisoned ? __builtin_nanf("") : 0);
     for (int g = 0; g < groups; g++) {
         const unsigned char* group = w + g * step;
         const unsigned char* rows = tile + static_cast<size_t>(g) * size * prepared_group_bytes;
@@ -86,14 +113,19 @@ PADDOCK_INLINE void packed_part(
             PADDOCK_UNROLL for (size_t i = 0; i < step; i += 64)
                 __builtin_prefetch(group + i + ahead_bytes);
         }
+        if (R == row_tile && part == 0) {  // many rows: they too come from afar
+            PADDOCK_UNROLL for (size_t i = 0; i < R * prepared_group_bytes; i += 64)
+                __builtin_prefetch(rows + i + ahead_bytes);
+        }
         ivec whole[R];
         dots<R, Four>(
             group + part * W * 4, reinterpret_cast<const signed char*>(rows) + first * 32,
-            reinterpret_cast<const int32_t*>(rows + size * 36) + first, whole);
-        const vec scale = halves(group + codes + part * W * 2);
-        const float* scales = reinterpret_cast<const float*>(rows + size * 32) + first;
+            reinterpret_cast<const int32_t*>(rows + size * 40) + first, whole);
+        vec factor[R];
+        factors<R>(
+            halves(group + codes + part * W * 2), rows + size * 32 + first * 4, size, factor);
         PADDOCK_UNROLL for (int r = 0; r < R; r++)
-            total[r] = fused(floats(whole[r]), scale * scales[r], total[r]);
+            total[r] = fused(floats(whole[r]), factor[r], total[r]);
     }
     PADDOCK_UNROLL for (int r = 0; r < R; r++)
         put(to.y + r * to.stride + part * W, total[r], n - part * W, to.add);
@@ -273,8 +305,8 @@ PADDOCK_INLINE ivec4 fold_sum(ivec v) {
     return total;
 }
 
-// One group of one row. Magnitudes are compared as integers, where NaN > infinity > all numbers.
-PADDOCK_INLINE void prepare_group(const float* x, signed char* q, float* scale, int32_t* sum) {
+// The largest magnitude of a group, as an integer: NaN > infinity > all numbers.
+PADDOCK_INLINE int32_t largest(const float* x) {
     ivec top = {};
     for (int i = 0; i < group_inputs; i += W) {
         const ivec size = (ivec)load(x + i) & 0x7fffffff;
@@ -282,16 +314,51 @@ PADDOCK_INLINE void prepare_group(const float* x, signed char* q, float* scale, 
     }
     const ivec4 tops = fold_max(top);
     const int32_t a = tops[0] > tops[1] ? tops[0] : tops[1], b = tops[2] > tops[3] ? tops[2] : tops[3];
-    const int32_t bits = a > b ? a : b;
-    float most;
-    memcpy(&most, &bits, 4);
-    if (bits >= 0x7f800000 || most < 1e-36f) {  // below, 127 / most overflows
-        *scale = bits >= 0x7f800000 ? __builtin_nanf("") : 0.0f;
-        *sum = 0;
-        for (int i = 0; i < group_inputs; i++) q[i] = 0;
-        return;
+    return a > b ? a : b;
+}
+
+// The scale with which the largest magnitude (normal, as bits) falls on at most 127, in two words.
+PADDOCK_INLINE float scale_of(int32_t most, int32_t words[2]) {
+    const float least = as_float(most) / 127.0f;
+#if PADDOCK_SPLIT
+    // 2^e m with 1 <= m < 2, rounded up to 1 + p or 2 - p, p being a power of two.
+    constexpr int32_t one = 127 << 23, finest = one - (6 << 23), minus = INT32_MIN;
+    const int32_t e = (as_bits(least) & 0x7f800000) - one;
+    const float m = as_float((as_bits(least) & 0x7fffff) | one);
+    if (m == 1.0f) {
+        words[0] = words[1] = e - (1 << 23);
+        return as_float(e + one);
     }
-    const float inverse = 127.0f / most;
+    if (m <= 1.5f) {
+        const int32_t up = (as_bits(m - 1.0f) + 0x7fffff) & 0x7f800000;
+        const int32_t p = up < finest ? finest : up;
+        words[0] = e;
+        words[1] = e + p - one;
+        return as_float(e + one) * (1.0f + as_float(p));
+    }
+    const int32_t p = as_bits(2.0f - m) & 0x7f800000;
+    words[0] = p < finest ? e : e + (1 << 23);
+    words[1] = p < finest ? e : (e + p - one) ^ minus;
+    return as_float(e + one) * (p < finest ? 2.0f : 2.0f - as_float(p));
+#else
+    words[0] = as_bits(least);
+    words[1] = 0;
+    return least;
+#endif
+}
+
+// One group of one row. False if it cannot be had in 8 bits: a number is not finite, or (SPLIT) beyond
+// 1e34.
+PADDOCK_INLINE bool prepare_group(const float* x, signed char* q, int32_t words[2], int32_t* sum) {
+    constexpr float low = PADDOCK_SPLIT ? 1e-26f : 1e-36f;  // below, nothing but rounding errors
+    const int32_t most = largest(x);
+    const bool able = most < (PADDOCK_SPLIT ? as_bits(1e34f) : 0x7f800000);
+    if (!able || as_float(most) < low) {
+        words[0] = words[1] = *sum = 0;
+        for (int i = 0; i < group_inputs; i++) q[i] = 0;
+        return able;
+    }
+    const float inverse = 1.0f / scale_of(most, words);
     const vec magic = all(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
     ivec total = {};
     for (int i = 0; i < group_inputs; i += W) {
@@ -300,8 +367,8 @@ PADDOCK_INLINE void prepare_group(const float* x, signed char* q, float* scale, 
         total += n;
     }
     const ivec4 totals = fold_sum(total);
-    *scale = most / 127.0f;
     *sum = -8 * ((totals[0] + totals[1]) + (totals[2] + totals[3]));
+    return true;
 }
 
 static void prepare(const Activations& a, int first_row, int rows) {
@@ -311,12 +378,17 @@ static void prepare(const Activations& a, int first_row, int rows) {
         const int size = a.rows - begin < row_tile ? a.rows - begin : row_tile;
         unsigned char* at = static_cast<unsigned char*>(a.prepared) +
                             static_cast<size_t>(begin) * groups * prepared_group_bytes;
-        for (int g = 0; g < groups; g++, at += size * prepared_group_bytes)
-            prepare_group(
+        int32_t* const first = reinterpret_cast<int32_t*>(at + size * 32) + r;
+        bool able = true;
+        for (int g = 0; g < groups; g++, at += size * prepared_group_bytes) {
+            int32_t words[2], *const to = reinterpret_cast<int32_t*>(at + size * 32) + r;
+            able &= prepare_group(
                 a.x + row * a.stride + g * group_inputs,
-                reinterpret_cast<signed char*>(at) + r * group_inputs,
-                reinterpret_cast<float*>(at + size * 32) + r,
-                reinterpret_cast<int32_t*>(at + size * 36) + r);
+                reinterpret_cast<signed char*>(at) + r * group_inputs, words, to + 2 * size);
+            to[0] = words[0];
+            to[size] = words[1];
+        }
+        if (!able) *first = poisoned;
     }
 }
 
@@ -334,3 +406,4 @@ static const Products table = {PADDOCK_NAME, prepare, product, dequantize_row, r
 #undef PADDOCK_WIDTH
 #undef PADDOCK_REGISTERS
 #undef PADDOCK_DOTS
+#undef PADDOCK_SPLIT

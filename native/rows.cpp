@@ -69,7 +69,8 @@ const Rows* rows(int32_t set) {
     const bool has_wide = has_middle && __builtin_cpu_supports("avx512f") &&
                           __builtin_cpu_supports("avx512vl") &&
                           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-    if (set == avx512vnni || (set == best && has_wide)) return has_wide ? &wide512::rows : nullptr;
+    if (set == avx512vnni || set == avx512amd || (set == best && has_wide))
+        return has_wide ? &wide512::rows : nullptr;
     if (set == avx2 || set == avxvnni || (set == best && has_middle))
         return has_middle ? &middle::rows : nullptr;
     return set == base || set == best ? &plain::rows : nullptr;

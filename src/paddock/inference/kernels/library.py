@@ -17,7 +17,15 @@ ABI = 1
 FORMATS = {"fp32": 0, "bf16": 1, "fp16": 2, "int8": 3, "int4": 4}
 """Of a matrix; the last two in the layout of checkpoint/packed.py."""
 
-SETS = {"best": 0, "base": 1, "avx2": 2, "avxvnni": 3, "avx512vnni": 4, "dotprod": 5}
+SETS = {
+    "best": 0,
+    "base": 1,
+    "avx2": 2,
+    "avxvnni": 3,
+    "avx512vnni": 4,
+    "dotprod": 5,
+    "avx512amd": 6,
+}
 """Instruction sets: the best this CPU has, or a certain one."""
 
 
