@@ -4,10 +4,10 @@
     scripts/quantization_report.py [--model PATH] [--documents N] [--json FILE]
 
 The text is of the kind that the built-in model learned, drawn with a seed that its training does
-not use; another model can be measured on it too, but only ratios mean something then. Weights are
-quantized as ``paddock quantize`` does and computed with in fp32 by transformers, so that nothing
-but the weights differs; the last rows go through Paddock's runtime for CPUs, which rounds the
-activations that meet packed weights to 8 bits.
+not use (short dialogues recur all the same); another model can be measured on it too, but only
+ratios mean something then. Weights are quantized as ``paddock quantize`` does and computed with in
+fp32 by transformers, so that nothing but the weights differs; the last rows go through Paddock's
+runtime for CPUs, which rounds the activations that meet packed weights to 8 bits.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from paddock.errors import DoesNotFit, UsageError
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.convert import convert
 from paddock.inference.checkpoint.memory import available_bytes, ensure_fits
+from paddock.inference.checkpoint.quantize_files import quantize_files
 
 CASES = json.loads((Path(__file__).parent / "data/memory.json").read_text())
 SEVEN_B = ModelConfig(32000, 4096, 32, 32, 32, 11008, 128)
@@ -126,6 +127,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("mindspore", "fp16", "fp16", marks=pytest.mark.slow),
         pytest.param("gguf", "fp16", "fp16", marks=pytest.mark.slow),
         pytest.param("gguf", "q8_0", "fp16", marks=pytest.mark.slow),
+        pytest.param("packed", "int4", "bf16", marks=pytest.mark.slow),
         pytest.param("meta", "bf16", "bf16", marks=pytest.mark.slow),
         pytest.param("meta-2", "bf16", "bf16", marks=pytest.mark.slow),
     ],
@@ -139,7 +141,9 @@ def test_loading_takes_little_more_than_the_model(
     working (file headers, a cast's buffers).
     """
     path = large
-    if format != "hf":
+    if format == "packed":
+        path = quantize_files(large, tmp_path / "packed", bits=4)
+    elif format != "hf":
         to = format.split("-")[0]
         shards = {"hf-sharded": 3, "meta-2": 2}.get(format, 1)
         path = convert(large, tmp_path / format.replace("-2", "2meta"), to=to, dtype=stored,  # type: ignore[arg-type]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from safetensors.numpy import load_file
 from tiny_checkpoints import CONFIG, hf_folder, random_weights
 
 from paddock.errors import CheckpointError, CorruptCheckpoint, TensorMismatch, UsageError
+from paddock.inference.checkpoint.base import as_dtype
 from paddock.inference.checkpoint.convert import convert
 from paddock.inference.checkpoint.inspect import inspect
 from paddock.inference.checkpoint.open import open_checkpoint
@@ -251,6 +254,16 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
+def test_a_full_disk_is_found_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = hf_folder(tmp_path / "source")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(CheckpointError, match=r"packed needs 0\.0 MiB of disk, 0\.0 MiB are free"):
+        quantize_files(source, tmp_path / "packed", bits=4)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
 def test_wishes_that_cannot_be_honoured(folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     with pytest.raises(UsageError, match="exists"):
@@ -259,6 +272,28 @@ def test_wishes_that_cannot_be_honoured(folder: Path, tmp_path: Path) -> None:
         quantize_files(source, tmp_path / "new", bits=5)
     quantize_files(source, folder, bits=8, overwrite=True)
     assert open_checkpoint(folder).config() == CONFIG
+
+
+def test_more_bits_than_there_are_is_refused(folder: Path, tmp_path: Path) -> None:
+    gguf = convert(folder, tmp_path / "x.gguf", to="gguf")
+    for source in (folder, gguf):
+        with pytest.raises(UsageError, match=r"has weights in 4 bits; 8 would bring nothing back"):
+            quantize_files(source, tmp_path / "new", bits=8)
+        again = quantize_files(source, tmp_path / f"{source.name}-again", bits=4)
+        assert (again / "config.json").read_text() == (folder / "config.json").read_text()
+        one, other = (path / "model.safetensors" for path in (again, folder))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_fp32_keeps_its_norms(tmp_path: Path) -> None:
+    config = replace(CONFIG, dtype="fp32")
+    weights = random_weights(config)
+    folder = quantize_files(hf_folder(tmp_path / "s", config, weights), tmp_path / "p", bits=8)
+    assert open_checkpoint(folder).config().dtype == "bf16"
+    found = dict(checked_stored(open_checkpoint(folder)))
+    assert np.array_equal(found["norm.weight"], weights["norm.weight"])
+    embedding = "tok_embeddings.weight"
+    assert np.array_equal(found[embedding], as_dtype(weights[embedding], "bf16"))
 
 
 def test_progress_counts_to_the_end(tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ BLOCK = 16
 GROUP = 32
 """Inputs that share a scale."""
 
+# Weights dequantized at a time: the temporaries stay in a core's cache.
+_CHUNK = 1 << 17
+
 GROUP_BYTES = {4: BLOCK * GROUP // 2 + 2 * BLOCK, 8: BLOCK * GROUP + 2 * BLOCK}
 """Bytes of one group of one block, scales included: 4.5 and 8.5 bits a weight."""
 
@@ -50,8 +53,15 @@ class Packed:
             )
 
     def dequantize(self) -> npt.NDArray[np.float32]:
-        """The matrix (n, k) that is meant, in fp32."""
-        return dequantize(*unpack(self))
+        """The matrix (n, k) that is meant, in fp32; little memory beside it."""
+        n, k = self.shape
+        out = np.empty((n, k), np.float32)
+        step = max(1, _CHUNK // (k * BLOCK))
+        for at in range(0, len(self.data), step):
+            rows = out[at * BLOCK : (at + step) * BLOCK]
+            part = Packed(self.bits, (len(rows), k), self.data[at : at + step])
+            rows[:] = dequantize(*unpack(part))
+        return out
 
 
 def packed_shape(shape: tuple[int, int], bits: int) -> tuple[int, int, int]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from paddock.errors import UsageError
 from paddock.inference.checkpoint import tokenizer_files
 from paddock.inference.checkpoint.formats.hf_writer import HfWriter, nbytes
 from paddock.inference.checkpoint.open import open_reader
 from paddock.inference.checkpoint.quantized import Quantized
 from paddock.inference.checkpoint.reader import Reader
-from paddock.inference.checkpoint.recipe import HEAD_BITS
+from paddock.inference.checkpoint.recipe import HEAD, HEAD_BITS
 from paddock.inference.checkpoint.target import check_target, stream, write_whole
 from paddock.inference.checkpoint.verify import check_headers, gate
 
@@ -38,6 +39,7 @@ def quantize_files(
     reader = open_reader(src)
     check_headers(reader, reader.weights(), reader.config())
     quantized = Quantized(reader, bits, head_bits=head_bits, search=search)
+    _check_worth(src, quantized, bits)
     check_target(src, dst, overwrite)
     layout = quantized.recipe.layout(quantized.config())
     sizes = {name: float(nbytes(entry)) for name, entry in layout.items()}
@@ -46,6 +48,20 @@ def quantize_files(
         round(sum(sizes.values())),
         lambda folder: _fill(reader, quantized, folder, max_shard_bytes, sizes, progress),
     )
+
+
+def _check_worth(src: Path, quantized: Quantized, bits: int) -> None:
+    """Refuses to write weights of few bits under the name of more."""
+    shapes = quantized.config().shapes()
+    found = {
+        quantized.recipe.bits_of(name, shape) for name, shape in shapes.items() if name != HEAD
+    } - {None}
+    if found and bits not in found:
+        has = max(one for one in found if one)
+        raise UsageError(
+            f"{src} has weights in {has} bits; {bits} would bring nothing back",
+            hint=f"with {has} bits they are kept",
+        )
 
 
 def _fill(

@@ -25,7 +25,7 @@ from paddock.inference.checkpoint.verify import gate
 from paddock.inference.checkpoint.writer import Writer
 
 LIKE = {
-    "tiny": ModelConfig(2048, 128, 4, 4, 2, 352, 32, max_seq_len=1024),
+    "tiny": ModelConfig(4096, 128, 4, 4, 2, 352, 32, max_seq_len=1024),
     "tinyllama-1.1b": ModelConfig(32000, 2048, 22, 32, 4, 5632, 64, max_seq_len=2048),
     "llama2-7b": ModelConfig(32000, 4096, 32, 32, 32, 11008, 128),
     "llama2-13b": ModelConfig(32000, 5120, 40, 40, 40, 13824, 128),
@@ -34,6 +34,7 @@ LIKE = {
 }
 """Shapes by name. Sources: the models' config.json on Hugging Face; ``tiny`` is for tests."""
 
+_SHARD_BYTES = 5_000_000_000
 FORMATS = ("paddock", "gguf", "hf")
 # Unpacked weights made at a time.
 _CHUNK = 1 << 20
@@ -127,18 +128,13 @@ def make_random(
     sizes = _sizes(config, recipe, format)
 
     def fill(folder: Path) -> Path:
-        source = store.builtin()
-        tokenizer_files.copy(source, folder)
-        if format == "gguf":
-            stream(gate(checkpoint, checkpoint.stored(), config),
-                   _gguf_writer(folder, out, config, recipe), sizes, progress)  # fmt: skip
-            return folder / out.name if out.suffix == ".gguf" else folder
-        writer = HfWriter(folder, config, 1, 5_000_000_000, recipe if format == "paddock" else None)
-        if format == "paddock":
-            stream(gate(checkpoint, checkpoint.stored(), config), writer, sizes, progress)
-        else:
-            stream(gate(checkpoint, checkpoint.tensors(), config), writer, sizes, progress)
-        return folder
+        tokenizer_files.copy(store.builtin(), folder)
+        weights: Iterator[tuple[str, Array | Packed]] = checkpoint.stored()
+        if format == "hf":
+            weights = checkpoint.tensors()
+        writer = _writer(folder, out, config, recipe, format)
+        stream(gate(checkpoint, weights, config), writer, sizes, progress)
+        return folder / out.name if format == "gguf" and out.suffix == ".gguf" else folder
 
     return write_whole(out, round(sum(sizes.values())), fill)
 
@@ -163,9 +159,13 @@ def _sizes(config: ModelConfig, recipe: Recipe | None, format: str) -> dict[str,
     return {n: np.prod(shape) * ITEM_BYTES["bf16"] for n, shape in config.shapes().items()}
 
 
-def _gguf_writer(
-    folder: Path, out: Path, config: ModelConfig, recipe: Recipe | None
+def _writer(
+    folder: Path, out: Path, config: ModelConfig, recipe: Recipe | None, format: str
 ) -> Writer[Array | Packed]:
+    if format != "gguf":
+        packed = recipe if format == "paddock" else None
+        return HfWriter(folder, config, 1, _SHARD_BYTES, packed)
+    # Late: the gguf library must not be needed for other files.
     from paddock.inference.checkpoint.formats.gguf_writer import GgufWriter
 
     kinds = {}

@@ -21,8 +21,9 @@ from paddock.inference.checkpoint.reader import Weight, as_array, whole_weights
 from paddock.inference.checkpoint.recipe import Recipe, recipe_from_hf
 from paddock.inference.kernels import library, matrices
 
-# Groups whose scales are looked at together.
-_CHUNK = 1 << 16
+# Groups whose scales are looked at together; what is computed of them stays in the cache.
+_CHUNK = 1 << 13
+_EXPONENT = np.uint16(0x7C00)
 
 
 class PackedCheckpoint(HfCheckpoint):
@@ -123,7 +124,7 @@ def holds_packed(path: Path) -> bool:
 
 
 def _check_scales(packed: Packed, info: TensorInfo) -> None:
-    scales = packed.data.reshape(-1, packed.data.shape[-1])[:, -2 * BLOCK :]
+    scales = packed.data.reshape(-1, packed.data.shape[-1])[:, -2 * BLOCK :].view(np.uint16)
     first = 0
     if library.unavailable() is None:
         bad = matrices.bad_scale(packed.data, packed.shape)
@@ -132,9 +133,9 @@ def _check_scales(packed: Packed, info: TensorInfo) -> None:
         first = bad
     for at in range(first, len(scales), _CHUNK):
         # An fp16 is infinite or no number if all bits of its exponent are set.
-        part = np.ascontiguousarray(scales[at : at + _CHUNK]).view(np.uint16) & 0x7C00
-        if part.max() == 0x7C00:
-            group, row = np.argwhere(part == 0x7C00)[0]
+        part = scales[at : at + _CHUNK] & _EXPONENT
+        if part.max() == _EXPONENT:
+            group, row = np.argwhere(part == _EXPONENT)[0]
             block, group = divmod(at + int(group), packed.data.shape[1])
             value = float(packed.data[block, group, -2 * BLOCK :].view(np.float16)[row])
             raise CorruptCheckpoint(
