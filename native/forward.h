@@ -8,90 +8,21 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <vector>
 
+#include "attend.h"
 #include "attention.h"
-#include "cache.h"
+#include "crew.h"
 #include "matrix.h"
-#include "pool.h"
+#include "model.h"
 #include "sampler.h"
 
 namespace paddock {
-
-// As declared in library.py, field by field.
-struct Layer {
-    const float *attention_norm, *ffn_norm;
-    Matrix wq, wk, wv, wo, w1, w3, w2;
-};
-
-struct Model {
-    Matrix embeddings, output;
-    const float *norm, *cos, *sin;  // tables: (positions, head_dim / 2)
-    const Layer* layers;
-    Cache cache;
-    int32_t n_layers, n_heads, hidden_dim;
-    int32_t known_ids;  // of the vocabulary's: those that may be chosen
-    float norm_eps;
-
-    int dim() const { return embeddings.k; }
-    int head_dim() const { return cache.head_dim; }
-    int n_kv_heads() const { return cache.n_kv_heads; }
-};
-
-struct Request {
-    const int32_t *tokens, *pages;
-    const Sampling* sampling;
-    int32_t n_tokens, start;
-    int32_t wanted;  // logits are wanted at that many of the last positions
-    int32_t unused;
-};
-
-// Where the results of a step go, in the order of the requests and their wanted positions. `logits`
-// (wanted, known_ids) may be null; the rest is null if nothing is to be chosen.
-struct Results {
-    float* logits;
-    int32_t* tokens;
-    double* logprobs;
-    int32_t* top_ids;  // (wanted, top_stride)
-    double* top_logprobs;
-    int32_t* outcomes;
-    int64_t top_stride;
-};
-
-struct Free {
-    void operator()(void* p) const { std::free(p); }
-};
-
-// Floats, aligned to 64 bytes; grows and never shrinks.
-class Buffer {
-  public:
-    float* get() const { return p_.get(); }
-    void* raw() const { return p_.get(); }
-
-    void need(size_t floats) {
-        if (floats <= size_) return;
-        p_.reset();
-        size_ = 0;
-        void* p = std::aligned_alloc(64, (floats + 15) / 16 * 64);
-        if (!p) throw std::bad_alloc();
-        p_.reset(static_cast<float*>(p));
-        size_ = floats;
-    }
-
-    void need_bytes(size_t n) { need((n + 3) / 4); }
-
-  private:
-    std::unique_ptr<float, Free> p_;
-    size_t size_ = 0;
-};
 
 class Forward {
   public:
@@ -99,23 +30,16 @@ class Forward {
     static constexpr int head_rows = 32;  // rows whose logits are held at a time
 
     Forward(const Model& model, const Products& products, const Rows& rows, int threads)
-        : m_(model), p_(products), r_(rows), pool_(new Pool(threads)) {
+        : m_(model), p_(products), r_(rows), crew_(threads), attend_(m_, r_, crew_) {
         layers_.assign(m_.layers, m_.layers + m_.n_layers);
         query_dim_ = static_cast<size_t>(m_.n_heads) * m_.head_dim();
         kv_dim_ = static_cast<size_t>(m_.n_kv_heads()) * m_.head_dim();
         qkv_dim_ = query_dim_ + 2 * kv_dim_;
-        group_ = m_.n_heads / m_.n_kv_heads();
-        parts_ = (group_ + max_queries - 1) / max_queries;
-        part_heads_ = (group_ + parts_ - 1) / parts_;
-        for (int i = 0; i < pool_->threads(); i++) samplers_.emplace_back(new Sampler(m_.known_ids));
-    }
-
-    ~Forward() {
-        if (!pool_->owned()) (void)pool_.release();  // see Pool::owned
+        for (int i = 0; i < crew_.threads(); i++) samplers_.emplace_back(new Sampler(m_.known_ids));
     }
 
     void step(const Request* requests, int n, const Results& results) {
-        forked_ = !pool_->owned();
+        crew_.begin();
         done_ = 0;
         for (int i = 0, from = 0; i < n;) {
             slab_.clear();
@@ -137,32 +61,20 @@ class Forward {
     }
 
   private:
-    // Some consecutive tokens of a request: rows `row` on.
-    struct Piece {
-        const Request* request;
-        int from, count, row;
-    };
-
     // A row whose logits are wanted: token `token` of the request.
     struct Wanted {
         const Request* request;
         int row, token;
     };
 
-    // Rows that attend together: consecutive positions of one request.
-    struct Tile {
-        const Request* request;
-        int row, count, position;
-    };
-
     void compute() {
         plan();
-        share(slab_pieces(), size_t{4} * m_.dim() * rows_, [this](int i) { embed(i); });
+        crew_.share(slab_pieces(), size_t{4} * m_.dim() * rows_, [this](int i) { embed(i); });
         for (int l = 0; l < m_.n_layers; l++) {
             const Layer& w = layers_[l];
             normed(w.attention_norm, packed(w.wq) || packed(w.wk) || packed(w.wv));
             qkv(l);
-            attention(l);
+            attend_.layer(l, qkv_.get(), qkv_dim_, attended_.get());
             attended_a_ = input(attended_, query_dim_, packed(w.wo));
             add(w.wo, attended_a_);
             normed(w.ffn_norm, packed(w.w1) || packed(w.w3));
@@ -172,7 +84,7 @@ class Forward {
         }
     }
 
-    // Lays out the slab: buffers, tiles, and how many chunks attention has.
+    // Lays out the slab: buffers, and the jobs of attention.
     void plan() {
         const size_t rows = rows_;
         x_.need(rows * m_.dim());
@@ -183,34 +95,7 @@ class Forward {
         const size_t widest = std::max({static_cast<size_t>(m_.dim()), query_dim_,
                                         static_cast<size_t>(m_.hidden_dim)});
         prepared_.need_bytes(prepared_bytes(rows_, static_cast<int32_t>(widest)));
-        tiles_.clear();
-        int longest = 0;
-        const int together = std::max(1, max_queries / part_heads_);
-        seen_ = 0;
-        for (const Piece& piece : slab_) {
-            const int start = piece.request->start + piece.from;
-            for (int t = 0; t < piece.count; t += together) {
-                const int count = std::min(together, piece.count - t);
-                tiles_.push_back({piece.request, piece.row + t, count, start + t});
-            }
-            longest = std::max(longest, start + piece.count);
-            seen_ += static_cast<size_t>(piece.count) * (start + piece.count);
-        }
-        // The longest first: what is left over at the end is short.
-        std::sort(tiles_.begin(), tiles_.end(), [](const Tile& a, const Tile& b) {
-            return a.position + a.count > b.position + b.count;
-        });
-        const int whole = static_cast<int>(tiles_.size()) * m_.n_kv_heads() * parts_;
-        const int n_blocks = (longest + attention_block - 1) / attention_block;
-        blocks_ = n_blocks;
-        splits_ = 1;
-        if (pool_->threads() > 1 && whole < 4 * pool_->threads())
-            splits_ = std::min(n_blocks, (4 * pool_->threads() + whole - 1) / whole);
-        if (splits_ > 1) {
-            partials_.need(static_cast<size_t>(whole) * n_blocks * max_queries * (m_.head_dim() + 2));
-            if (left_.size() < static_cast<size_t>(whole))
-                left_ = std::vector<std::atomic<int>>(4 * pool_->threads());
-        }
+        attend_.plan(slab_);
     }
 
     int slab_pieces() const { return (rows_ + row_tile - 1) / row_tile; }
@@ -233,29 +118,6 @@ class Forward {
                     p_.row(m_.embeddings, piece.request->tokens[piece.from + t], x(piece.row + t));
     }
 
-    // `work` in multiplications or so: little is not worth telling the other threads.
-    template <class Part>
-    void share(int n, size_t work, const Part& part) {
-        if (forked_ || n == 1 || work < 16384 || pool_->threads() == 1) {
-            for (int chunk = 0; chunk < n; chunk++) part(chunk);
-            return;
-        }
-        for (int first = 0; first < n; first += Pool::max_chunks) {
-            const Shifted<Part> shifted = {&part, first};
-            pool_->run(Shifted<Part>::call, &shifted, std::min(n - first, Pool::max_chunks));
-        }
-    }
-
-    template <class Part>
-    struct Shifted {
-        const Part* part;
-        int first;
-        static void call(const void* self, int chunk) {
-            const auto* s = static_cast<const Shifted*>(self);
-            (*s->part)(s->first + chunk);
-        }
-    };
-
     Activations activations(const Buffer& from, size_t width, bool prepare) const {
         return {from.get(), width, rows_, static_cast<int32_t>(width),
                 prepare ? prepared_.raw() : nullptr};
@@ -265,7 +127,7 @@ class Forward {
     Activations input(const Buffer& from, size_t width, bool prepare) {
         const Activations a = activations(from, width, prepare);
         if (prepare)
-            share(slab_pieces(), width * rows_, [&](int i) {
+            crew_.share(slab_pieces(), width * rows_, [&](int i) {
                 const Range range = row_chunk(i);
                 p_.prepare(a, range.first, range.count);
             });
@@ -274,7 +136,7 @@ class Forward {
 
     void normed(const float* weight, bool prepare) {
         normed_a_ = activations(normed_, m_.dim(), prepare);
-        share(slab_pieces(), static_cast<size_t>(m_.dim()) * rows_, [&](int i) {
+        crew_.share(slab_pieces(), static_cast<size_t>(m_.dim()) * rows_, [&](int i) {
             const Range range = row_chunk(i);
             for (int r = range.first; r < range.first + range.count; r++)
                 r_.norm(x(r), weight, m_.norm_eps, m_.dim(), normed_.get() + r * size_t(m_.dim()));
@@ -288,7 +150,7 @@ class Forward {
         const int all = blocks(w);
         const size_t bytes = block_bytes(w) * matrices;
         int n = static_cast<int>(std::max<size_t>(1, (size_t{64} << 10) / bytes));
-        n = std::min(n, std::max(1, all / (4 * pool_->threads())));
+        n = std::min(n, std::max(1, all / (4 * crew_.threads())));
         return rows_ > 1 ? (n + 3) / 4 * 4 : n;
     }
 
@@ -311,7 +173,7 @@ class Forward {
         const int heads = m_.n_heads + 2 * m_.n_kv_heads();
         const size_t work = qkv_dim_ * m_.dim() * rows_;
         if (n % block_outputs == 0) {
-            share(m_.n_heads + m_.n_kv_heads(), work, [&](int i) {
+            crew_.share(m_.n_heads + m_.n_kv_heads(), work, [&](int i) {
                 by_rows([&](int first, int count) {
                     head_product(w, i, first, count);
                     if (i >= m_.n_heads) head_product(w, i + m_.n_kv_heads(), first, count);
@@ -324,14 +186,14 @@ class Forward {
         float* outputs[] = {qkv_.get(), qkv_.get() + query_dim_, qkv_.get() + query_dim_ + kv_dim_};
         for (int i = 0; i < 3; i++) {
             const int each = blocks_per_chunk(*matrices[i]);
-            share(chunks(*matrices[i], each), work, [&](int chunk) {
+            crew_.share(chunks(*matrices[i], each), work, [&](int chunk) {
                 by_rows([&](int first, int count) {
                     part_product(*matrices[i], chunk * each, each, normed_a_, first, count,
                                  outputs[i], qkv_dim_, false);
                 });
             });
         }
-        share(m_.n_heads + m_.n_kv_heads(), static_cast<size_t>(heads) * n * rows_ * 4,
+        crew_.share(m_.n_heads + m_.n_kv_heads(), static_cast<size_t>(heads) * n * rows_ * 4,
               [&](int i) { finish_head(l, i, 0, rows_); });
     }
 
@@ -383,131 +245,10 @@ class Forward {
         }
     }
 
-    void attention(int l) {
-        const int whole = static_cast<int>(tiles_.size()) * m_.n_kv_heads() * parts_;
-        if (splits_ > 1)
-            for (int i = 0; i < whole; i++) left_[i].store(splits_, std::memory_order_relaxed);
-        share(whole * splits_, 2 * seen_ * query_dim_,
-              [&](int chunk) { attend(l, chunk / splits_, chunk % splits_); });
-    }
-
-    // What a chunk of attention works with: some query heads of a tile over one key/value head.
-    struct Job {
-        const Tile* tile;
-        int kv, first_head, heads, queries;
-        const float* query[max_queries];
-        float* out[max_queries];
-        int32_t seen[max_queries];  // positions, from 0 on
-    };
-
-    Job job(int i) const {
-        Job j;
-        const int part = i % parts_;
-        j.kv = i / parts_ % m_.n_kv_heads();
-        j.tile = &tiles_[i / parts_ / m_.n_kv_heads()];
-        j.heads = std::min(part_heads_, group_ - part * part_heads_);
-        j.first_head = j.kv * group_ + part * part_heads_;
-        j.queries = 0;
-        for (int t = 0; t < j.tile->count; t++) {
-            for (int h = 0; h < j.heads; h++) {
-                const int row = j.tile->row + t, head = j.first_head + h;
-                j.query[j.queries] = head_of(row, head);
-                j.out[j.queries] = attended_.get() + row * query_dim_ +
-                                   static_cast<size_t>(head) * m_.head_dim();
-                j.seen[j.queries++] = j.tile->position + t + 1;
-            }
-        }
-        return j;
-    }
-
-    void attend(int l, int i, int split) {
-        const Job j = job(i);
-        const int n_blocks = (j.tile->position + j.tile->count + attention_block - 1) / attention_block;
-        if (splits_ == 1) {
-            float top[max_queries], total[max_queries];
-            alignas(64) float sum[max_queries * max_head_dim];
-            Partial partial = {top, total, sum};
-            float best_top[max_queries], best_total[max_queries];
-            for (int block = 0; block < n_blocks; block++) {
-                attend_block(l, j, block, &partial);
-                take(j, block, partial, best_top, best_total);
-            }
-            finish(j, best_total);
-            return;
-        }
-        const int first = static_cast<int>(static_cast<int64_t>(blocks_) * split / splits_);
-        const int end = static_cast<int>(static_cast<int64_t>(blocks_) * (split + 1) / splits_);
-        for (int block = first; block < std::min(end, n_blocks); block++) {
-            Partial partial = stored(i, block);
-            attend_block(l, j, block, &partial);
-        }
-        // Whoever is last puts the blocks together, in their order.
-        if (left_[i].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-        float best_top[max_queries], best_total[max_queries];
-        for (int block = 0; block < n_blocks; block++)
-            take(j, block, stored(i, block), best_top, best_total);
-        finish(j, best_total);
-    }
-
-    Partial stored(int i, int block) const {
-        const size_t n = m_.head_dim();
-        float* p = partials_.get() +
-                   (static_cast<size_t>(i) * blocks_ + block) * max_queries * (n + 2);
-        return {p, p + max_queries, p + 2 * max_queries};
-    }
-
-    void attend_block(int l, const Job& j, int block, Partial* out) const {
-        const Cache& c = m_.cache;
-        const int first = block * attention_block;
-        const int end = std::min(first + attention_block, j.tile->position + j.tile->count);
-        int32_t count[max_queries];
-        for (int q = 0; q < j.queries; q++)
-            count[q] = std::max(0, std::min(j.seen[q] - first, attention_block));
-        const void *keys[attention_block / run], *values[attention_block / run];
-        const float *key_scales[attention_block / run], *value_scales[attention_block / run];
-        for (int p = first, r = 0; p < end; p += run, r++) {
-            const int32_t page = j.tile->request->pages[p / c.page_size];
-            const size_t offset = p % c.page_size;
-            keys[r] = c.at(l, page, j.kv, 0, offset);
-            values[r] = c.at(l, page, j.kv, 1, offset);
-            if (c.format != CacheI8) continue;
-            key_scales[r] = c.scale(l, page, j.kv, 0, offset);
-            value_scales[r] = c.scale(l, page, j.kv, 1, offset);
-        }
-        const bool scaled = c.format == CacheI8;
-        r_.attend({j.query, count, keys, values, scaled ? key_scales : nullptr,
-                   scaled ? value_scales : nullptr, c.format, j.queries, c.head_dim},
-                  out);
-    }
-
-    // Takes a block into the queries that see some of it; `out` holds their sums so far.
-    void take(const Job& j, int block, const Partial& partial, float* top, float* total) const {
-        const size_t n = m_.head_dim();
-        for (int q = 0; q < j.queries; q++) {
-            if (j.seen[q] <= block * attention_block) continue;
-            if (block == 0) {
-                top[q] = partial.top[q];
-                total[q] = partial.total[q];
-                std::memcpy(j.out[q], partial.sum + q * n, n * sizeof(float));
-            } else {
-                r_.merge(&top[q], &total[q], j.out[q], partial.top[q], partial.total[q],
-                         partial.sum + q * n, n);
-            }
-        }
-    }
-
-    void finish(const Job& j, const float* total) const {
-        const size_t n = m_.head_dim();
-        for (int q = 0; q < j.queries; q++) {
-            const float scale = 1.0f / total[q];
-            for (size_t i = 0; i < n; i++) j.out[q][i] *= scale;
-        }
-    }
-
     // x += w * input
     void add(const Matrix& w, const Activations& a) {
         const int each = blocks_per_chunk(w);
-        share(chunks(w, each), static_cast<size_t>(w.n) * w.k * rows_, [&](int chunk) {
+        crew_.share(chunks(w, each), static_cast<size_t>(w.n) * w.k * rows_, [&](int chunk) {
             by_rows([&](int first, int count) {
                 part_product(w, chunk * each, each, a, first, count, x_.get(), m_.dim(), true);
             });
@@ -518,7 +259,7 @@ class Forward {
     void gate(const Layer& w) {
         const int each = std::min(blocks_per_chunk(w.w1, 2), max_gate_blocks);
         const size_t hidden = m_.hidden_dim;
-        share(chunks(w.w1, each), 2 * hidden * m_.dim() * rows_, [&](int chunk) {
+        crew_.share(chunks(w.w1, each), 2 * hidden * m_.dim() * rows_, [&](int chunk) {
             const int outputs = std::min(each * block_outputs,
                                          m_.hidden_dim - chunk * each * block_outputs);
             alignas(64) float up[rows_at_once * max_gate_blocks * block_outputs];
@@ -548,8 +289,8 @@ class Forward {
                                 logits_.get() + i * size_t(m_.output.n),
                                 sizeof(float) * m_.known_ids);
             if (results.tokens) {
-                const int parts = std::min(n, pool_->threads());
-                share(parts, static_cast<size_t>(n) * m_.known_ids, [&](int part) {
+                const int parts = std::min(n, crew_.threads());
+                crew_.share(parts, static_cast<size_t>(n) * m_.known_ids, [&](int part) {
                     for (int i = part; i < n; i += parts)
                         choose_one(*samplers_[part], wanted_[first + i], i, done_ + i, results);
                 });
@@ -569,7 +310,7 @@ class Forward {
             r_.norm(x(wanted[i].row), m_.norm, m_.norm_eps, dim, normed_.get() + i * dim);
         if (prepare) p_.prepare(normed_a_, 0, n);
         const int each = blocks_per_chunk(m_.output);
-        share(chunks(m_.output, each), static_cast<size_t>(m_.output.n) * dim * n, [&](int chunk) {
+        crew_.share(chunks(m_.output, each), static_cast<size_t>(m_.output.n) * dim * n, [&](int chunk) {
             part_product(m_.output, chunk * each, each, normed_a_, 0, n, logits_.get(), m_.output.n,
                          false);
         });
@@ -594,20 +335,17 @@ class Forward {
     const Model m_;
     const Products& p_;
     const Rows& r_;
-    std::unique_ptr<Pool> pool_;
+    Crew crew_;
+    Attend attend_;
     std::vector<Layer> layers_;
     std::vector<std::unique_ptr<Sampler>> samplers_;
     size_t query_dim_, kv_dim_, qkv_dim_;
-    int group_, parts_, part_heads_;  // query heads of a key head; how they are cut
-    Buffer x_, normed_, qkv_, attended_, hidden_, prepared_, partials_, logits_;
+    Buffer x_, normed_, qkv_, attended_, hidden_, prepared_, logits_;
     // The slab under way.
-    bool forked_ = false;
-    int rows_ = 0, splits_ = 1, blocks_ = 0;
-    size_t seen_ = 0, done_ = 0;
+    int rows_ = 0;
+    size_t done_ = 0;
     std::vector<Piece> slab_;
     std::vector<Wanted> wanted_;
-    std::vector<Tile> tiles_;
-    std::vector<std::atomic<int>> left_;  // splits of a job that are not done
     Activations normed_a_{}, attended_a_{}, hidden_a_{};
 };
 

@@ -7,7 +7,7 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 # GCC 12 warns of uninitialised values in its own header of AVX-512.
 flags="-std=c++17 -O1 -g -ffp-contract=fast -fno-math-errno -pthread"
-flags="$flags -Wall -Wextra -Wno-psabi -Wno-maybe-uninitialized"
+flags="$flags -Wall -Wextra -Wno-psabi -Wno-maybe-uninitialized -Wno-uninitialized"
 cases=${1:-30}
 build() {
     echo "== $1"
