@@ -136,7 +136,7 @@ def repack(
 def bad_scale(
     data: npt.NDArray[np.uint8], shape: tuple[int, int], *, threads: int | None = None
 ) -> int | None:
-    """The first group of ``Packed.data`` whose scales are not all finite, counting block by block."""
+    """The first group of ``Packed.data`` with a scale that is not finite, counted by blocks."""
     matrix, kept = _matrix(data, shape)
     found = int(library.library().paddock_bad_scale(threads or library.threads(), matrix))
     if found < -1:
