@@ -97,15 +97,17 @@ PADDOCK_INLINE void factors(vec scale, const unsigned char* words, int size, vec
 
 constexpr int32_t poisoned = 0x7fc00000;  // NaN as a float, no exponent as an integer
 
-// W outputs (n of them wanted) times R rows: rows first .. of a tile of `size` rows.
-template <int R, bool Four>
+// P parts of W outputs, from output W * part of the block on, times R rows: rows first .. of a tile of
+// `size` rows. `n` outputs of the block are wanted.
+template <int P, int R, bool Four>
 PADDOCK_INLINE void packed_part(
     const unsigned char* w, int groups, const unsigned char* tile, int size, int first, int part,
     Target to, int n) {
     constexpr size_t codes = Four ? 256 : 512, step = codes + 32;
-    vec total[R];
-    PADDOCK_UNROLL for (int r = 0; r < R; r++)
-        total[r] = all(four(tile + size * 32 + (first + r) * 4) == poisoned ? __builtin_nanf("") : 0);
+    vec total[P][R];
+    PADDOCK_UNROLL for (int p = 0; p < P; p++)
+        PADDOCK_UNROLL for (int r = 0; r < R; r++) total[p][r] = all(
+            four(tile + size * 32 + (first + r) * 4) == poisoned ? __builtin_nanf("") : 0);
     for (int g = 0; g < groups; g++) {
         const unsigned char* group = w + g * step;
         const unsigned char* rows = tile + static_cast<size_t>(g) * size * prepared_group_bytes;
@@ -117,26 +119,34 @@ PADDOCK_INLINE void packed_part(
             PADDOCK_UNROLL for (size_t i = 0; i < R * prepared_group_bytes; i += 64)
                 __builtin_prefetch(rows + i + ahead_bytes);
         }
-        ivec whole[R];
-        dots<R, Four>(
-            group + part * W * 4, reinterpret_cast<const signed char*>(rows) + first * 32,
-            reinterpret_cast<const int32_t*>(rows + size * 40) + first, whole);
-        vec factor[R];
-        factors<R>(
-            halves(group + codes + part * W * 2), rows + size * 32 + first * 4, size, factor);
-        PADDOCK_UNROLL for (int r = 0; r < R; r++)
-            total[r] = fused(floats(whole[r]), factor[r], total[r]);
+        PADDOCK_UNROLL for (int p = 0; p < P; p++) {
+            ivec whole[R];
+            dots<R, Four>(
+                group + (part + p) * W * 4, reinterpret_cast<const signed char*>(rows) + first * 32,
+                reinterpret_cast<const int32_t*>(rows + size * 40) + first, whole);
+            vec factor[R];
+            factors<R>(
+                halves(group + codes + (part + p) * W * 2), rows + size * 32 + first * 4, size,
+                factor);
+            PADDOCK_UNROLL for (int r = 0; r < R; r++)
+                total[p][r] = fused(floats(whole[r]), factor[r], total[p][r]);
+        }
     }
-    PADDOCK_UNROLL for (int r = 0; r < R; r++)
-        put(to.y + r * to.stride + part * W, total[r], n - part * W, to.add);
+    PADDOCK_UNROLL for (int p = 0; p < P; p++)
+        PADDOCK_UNROLL for (int r = 0; r < R; r++)
+            put(to.y + r * to.stride + (part + p) * W, total[p][r], n - (part + p) * W, to.add);
 }
 
 template <int R, bool Four>
 static __attribute__((noinline)) void packed_block(
     const unsigned char* w, int groups, const unsigned char* tile, int size, int first, Target to,
     int n) {
-    for (int part = 0; part * W < n; part++)
-        packed_part<R, Four>(w, groups, tile, size, first, part, to, n);
+    if (R == 1) {  // memory is the limit: read the block once, from first byte to last
+        packed_part<block_outputs / W, R, Four>(w, groups, tile, size, first, 0, to, n);
+    } else {
+        for (int part = 0; part * W < n; part++)
+            packed_part<1, R, Four>(w, groups, tile, size, first, part, to, n);
+    }
 }
 
 template <int R, bool Four>
