@@ -12,9 +12,7 @@ setup(
         Extension(
             # Loaded with ctypes, not imported; the name puts the library beside kernels/library.py.
             "paddock.inference.kernels._native",
-            sources=[
-                f"native/{name}.cpp" for name in ("matrices", "paddock", "products", "rows")
-            ],
+            sources=[f"native/{name}.cpp" for name in ("matrices", "paddock", "products", "rows")],
             depends=[str(path) for path in sorted(Path("native").glob("*.h"))],
             language="c++",
             extra_compile_args=[

@@ -83,11 +83,12 @@ template <int R>
 PADDOCK_INLINE void factors(vec scale, const unsigned char* words, int size, vec out[R]) {
 #if PADDOCK_SPLIT
     const int32_t *first = reinterpret_cast<const int32_t*>(words), *second = first + size;
-    const ivec bits = (ivec)scale;
-    const __mmask16 some = _mm512_test_epi32_mask((__m512i)bits, _mm512_set1_epi32(0x7fffffff));
+    const __m512i bits = (__m512i)scale;
+    const __mmask16 some = _mm512_test_epi32_mask(bits, _mm512_set1_epi32(0x7fffffff));
     PADDOCK_UNROLL for (int r = 0; r < R; r++)
         out[r] = (vec)_mm512_maskz_add_ps(
-            some, (__m512)(bits + first[r]), (__m512)(bits + second[r]));
+            some, (__m512)_mm512_add_epi32(bits, _mm512_set1_epi32(first[r])),
+            (__m512)_mm512_add_epi32(bits, _mm512_set1_epi32(second[r])));
 #else
     (void)size;
     const float* scales = reinterpret_cast<const float*>(words);
