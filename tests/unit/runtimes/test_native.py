@@ -145,13 +145,15 @@ def test_quantized_logits_differ_by_what_rounding_activations_does(
     emulated = float64_llama.logits(checkpoint, tokens, float64_llama.rounded)
     bound = np.sqrt(((emulated - exact) ** 2).mean())
     got = build(checkpoint, kv=kv).all_logits(tokens)  # type: ignore[arg-type]
-    # The same error in size as rounding each activation to 8 bits has in double arithmetic, plus
-    # that of the cache: 11 bits of fp16 are nothing beside it, int8 adds about as much again.
-    allowed = bound * (1.2 if kv != "int8" else 3)
+    # The error in size that rounding each activation to 8 bits has in double arithmetic, times 1.2
+    # for sets whose scales have few bits (native/products.h: the next one is at most 1.2 times as
+    # large), and some for chance. fp16 is nothing beside it, int8 adds about as much again.
+    allowed = 1.2 * bound * (1.2 if kv != "int8" else 2.5)
     assert np.sqrt(((got - exact) ** 2).mean()) <= allowed
     if kv == "fp32":
-        # And error by error the same, but for roundings that fall to the other side.
-        assert np.sqrt(((got - emulated) ** 2).mean()) <= 0.25 * bound
+        # With exact scales error by error the same, but for roundings that fall to the other side.
+        plain = build(checkpoint, kv=kv, instructions="base").all_logits(tokens)  # type: ignore[arg-type]
+        assert np.sqrt(((plain - emulated) ** 2).mean()) <= 0.25 * bound
 
 
 @pytest.mark.parametrize(("kv", "error"), [("fp16", 3e-3), ("int8", 6e-2)])

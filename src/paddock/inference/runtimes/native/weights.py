@@ -1,4 +1,4 @@
-"""Turns a checkpoint into the matrices that the kernels read: in place, or converted."""
+"""From a checkpoint to the matrices that the kernels read: in place in the file, or converted."""
 
 from __future__ import annotations
 
