@@ -52,7 +52,8 @@ def model_card(log: dict[str, Any], quick: bool) -> str:
     questions = (
         f"- Asked {asked['of']} simple questions in wordings that training never showed (single turns, temperature "
         f"0), it answered {asked['right']} right; in wordings that training did show, {asked['practised']} of "
-        f"{asked['of']} (`scripts/check_demo_chat.py`).\n"
+        f"{asked['of']} (`scripts/check_demo_chat.py`). Asked about something that the question itself had said, or to repeat "
+        f"it, it was right {asked['recalled']} times of {asked['of']}.\n"
         if asked
         else ""
     )
