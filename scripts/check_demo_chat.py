@@ -18,7 +18,7 @@ from demo_training.card import model_card
 from paddock import LLM, GenerationParams
 
 DEMO = Path(__file__).parents[1] / "src" / "paddock" / "assets" / "demo"
-EACH = 60
+EACH = 300
 
 
 def count_right(llm: LLM, ask: Callable[[random.Random], dialogues.Turn], show: bool) -> int:
