@@ -27,11 +27,11 @@ class Document:
 def document(rng: random.Random) -> Document:
     """Draw one document; the shares are by number, so stories are most of the text."""
     roll = rng.random()
-    if roll < 0.42:
+    if roll < 0.34:
         return Document("story", (stories.narrative(rng),))
-    if roll < 0.53:
+    if roll < 0.46:
         return Document("question", (facts.question_text(rng),))
-    if roll < 0.63:
+    if roll < 0.55:
         return Document("essay", (essays.essay(rng),))
     return Document("dialogue", tuple(dialogues.segments(dialogues.chat(rng))))
 

@@ -22,42 +22,79 @@ RELATIVES = [
 ANIMAL_WORLD = {a[0]: a for a in w.ANIMALS}
 
 
+# A fifth of the names is made of these, so that a name has to be read in the text, not guessed.
+ONSETS = ["b", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z"]
+SHE_ENDS = ("a", "i", "ia", "elle")
+HE_ENDS = ("o", "us", "an", "or")
+
+
+def invented_name(rng: random.Random, she: bool) -> str:
+    """A name that nobody has, for example ``Mirela`` or ``Tavo``; its end tells he from she."""
+    middle = pick(rng, ONSETS) + pick(rng, "aeiou") if rng.random() < 0.4 else ""
+    start = pick(rng, ONSETS) + pick(rng, "aeiou")
+    end = pick(rng, SHE_ENDS if she else HE_ENDS)
+    return (start + middle + pick(rng, ONSETS) + end).capitalize()
+
+
+def child_name(rng: random.Random, she: bool) -> str:
+    """The name of a girl or a boy."""
+    if rng.random() < 0.2:
+        return invented_name(rng, she)
+    return pick(rng, w.GIRLS if she else w.BOYS)
+
+
+def pet_name(rng: random.Random, she: bool | None = None) -> str:
+    """The name of an animal, a machine or a dragon."""
+    if she is None:
+        she = rng.random() < 0.5
+    if rng.random() < 0.2:
+        return invented_name(rng, she)
+    return pick(rng, w.SHE_PETS if she else w.HE_PETS)
+
+
 def _put(ctx: Context, prefix: str, pronouns: tuple[str, str, str, str]) -> None:
     for key, word in zip(("he", "him", "his", "self"), pronouns, strict=True):
         ctx[prefix + key] = word
 
 
-def make_cast(rng: random.Random, kind: str | None = None, name: str | None = None) -> Context:
+def make_cast(
+    rng: random.Random,
+    kind: str | None = None,
+    name: str | None = None,
+    she: bool | None = None,
+) -> Context:
     """Choose a main figure {N}, a friend {F} and a helper {H} with all their pronouns.
 
-    ``kind`` asks for an animal (or ``girl``/``boy``), ``name`` for a name.
+    ``kind`` asks for an animal (or ``girl``/``boy``), ``name`` for a name, which needs ``she``.
     """
     ctx: Context = {}
     human = kind in ("girl", "boy") or (kind is None and rng.random() < 0.55)
-    main_is_she = rng.random() < 0.5 if kind not in ("girl", "boy") else kind == "girl"
+    main_is_she = rng.random() < 0.5 if she is None else she
+    if kind in ("girl", "boy"):
+        main_is_she = kind == "girl"
     friend_is_she = (not main_is_she) if rng.random() < 0.75 else main_is_she
     _put(ctx, "", SHE if main_is_she else HE)
     _put(ctx, "f", SHE if friend_is_she else HE)
     if human:
-        ctx["N"] = name or pick(rng, w.GIRLS if main_is_she else w.BOYS)
+        ctx["N"] = name or child_name(rng, main_is_she)
         ctx["kind"] = "girl" if main_is_she else "boy"
         ctx["home"] = pick(rng, w.TOWNS)
         ctx["food"] = pick(rng, w.FOODS)
     else:
         ctx["kind"] = kind or pick(rng, list(ANIMAL_WORLD))
-        ctx["N"] = name or pick(rng, w.PETS)
+        ctx["N"] = name or pet_name(rng, main_is_she)
         if ctx["kind"] in ANIMAL_WORLD:
             ctx["home"], ctx["food"] = ANIMAL_WORLD[ctx["kind"]][1:3]
         else:
             ctx["home"], ctx["food"] = pick(rng, w.TOWNS), pick(rng, w.FOODS)
     if human and rng.random() < 0.75:
-        ctx["F"] = pick(rng, w.GIRLS if friend_is_she else w.BOYS)
+        ctx["F"] = child_name(rng, friend_is_she)
         ctx["fkind"] = "girl" if friend_is_she else "boy"
     else:
-        ctx["F"] = pick(rng, w.PETS)
+        ctx["F"] = pet_name(rng, friend_is_she)
         ctx["fkind"] = pick(rng, [k for k in ANIMAL_WORLD if k != ctx["kind"]])
     while ctx["F"] == ctx["N"]:
-        ctx["F"] = pick(rng, w.PETS)
+        ctx["F"] = invented_name(rng, friend_is_she)
     ctx["adj"] = pick(rng, w.SMALL)
     ctx["fadj"] = pick(rng, w.SMALL)
     ctx["K"] = "the " + ctx["kind"]
@@ -67,7 +104,7 @@ def make_cast(rng: random.Random, kind: str | None = None, name: str | None = No
     ctx["Fthe"] = ctx["F"] if ctx["fkind"] in ("girl", "boy") else f"{ctx['F']} {ctx['FK']}"
     ctx["mood"] = pick(rng, ["shy", "quiet", "lazy", "curious", "wild", "careful", "slow"])
     # How a sentence may start with the main figure: mostly name or pronoun.
-    ctx["S"] = f"[{ctx['N']}|{ctx['he']}|{ctx['he']}|{ctx['N']}|{ctx['he']}]"
+    ctx["S"] = f"[{ctx['N']}|{ctx['he']}|{ctx['N']}|{ctx['he']}|{ctx['N']}]"
     if ctx["fkind"] != ctx["kind"]:
         ctx["S"] = ctx["S"][:-1] + f"|the [|little ]{ctx['kind']}]"
     relation, pronouns = rng.choice(RELATIVES)

@@ -1,15 +1,15 @@
 """Chats in the exact Llama 2 format, because the demo model must answer simple chat turns."""
 # Sentences and words are data here; wrapped or quoted one by one they are harder to read.
-# ruff: noqa: E501
+# ruff: noqa: E501, SIM905
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 
-from . import essays, facts, stories
+from . import essays, facts, recall, stories
 from . import words as w
-from .cast import ANIMAL_WORLD
+from .cast import ANIMAL_WORLD, child_name, pet_name
 from .definitions import CAPITALS
 from .grammar import expand, pick, tidy, with_article
 
@@ -267,6 +267,14 @@ UNKNOWN_FIXED = [
     "what did I eat yesterday",
     "What is the population of Peru?",
     "who wrote this book",
+    "Who won the race last year?",
+    "Who is the best player?",
+    "Which film should I watch?",
+    "What does a house cost?",
+    "How tall is the highest tower in the world?",
+    "who is the richest person",
+    "When does the next train leave?",
+    "What is the speed of light?",
 ]
 UNKNOWN_ANSWERS = [
     "I do not know that. I am a very small model.",
@@ -285,6 +293,8 @@ STORY_ASKS = [
     "Tell me a short story about {a}.",
     "a story about {a} please",
 ]
+# Figures that no plot knows of: the word has to come from the request.
+OTHER_KINDS = "cow sheep wolf hen tiger hedgehog panda elephant bee snail pony crow".split()
 MORE_ASKS = [
     "another one",
     "Another one, please.",
@@ -302,15 +312,20 @@ def casual(rng: random.Random, text: str) -> str:
     if roll < 0.45:
         return text.rstrip(".?!").lower()
     if roll < 0.5:
-        return pick(rng, ["please tell me: ", "hey, ", "I have a question. ", "Hello! "]) + text
+        return pick(rng, facts.GREETINGS) + text
     return text
 
 
-def short_story(rng: random.Random, kind: str | None = None, name: str | None = None) -> str:
+def short_story(
+    rng: random.Random,
+    kind: str | None = None,
+    name: str | None = None,
+    she: bool | None = None,
+) -> str:
     """A story that is not too long for a chat."""
     for _ in range(6):
-        text = stories.story(rng, kind, name)
-        if len(text) < 1000:
+        text = stories.story(rng, kind, name, she)
+        if len(text) < 900:
             break
     return text
 
@@ -320,13 +335,15 @@ def story_turn(rng: random.Random) -> tuple[Turn, str]:
     roll = rng.random()
     if roll < 0.7:
         kind = pick(rng, ["girl", "boy", *ANIMAL_WORLD, *ANIMAL_WORLD])
-        if rng.random() < 0.3:
-            name = pick(rng, {"girl": w.GIRLS, "boy": w.BOYS}.get(kind, w.PETS))
-            who = f"{with_article(kind)} named {name}"
-        else:
-            name, who = None, with_article(kind)
+        if rng.random() < 0.15:
+            kind = pick(rng, OTHER_KINDS)
+        she = kind == "girl" or (kind != "boy" and rng.random() < 0.5)
+        name, who = None, with_article(kind)
+        if rng.random() < 0.4:
+            name = child_name(rng, she) if kind in ("girl", "boy") else pet_name(rng, she)
+            who += f" {pick(rng, ['named', 'called'])} {name}"
         ask = pick(rng, STORY_ASKS).format(a=who)
-        return (ask, short_story(rng, kind, name)), kind
+        return (ask, short_story(rng, kind, name, she)), kind
     ask = pick(
         rng,
         [
@@ -343,9 +360,9 @@ def story_turn(rng: random.Random) -> tuple[Turn, str]:
     return (ask, short_story(rng, kind)), kind
 
 
-def question_turn(rng: random.Random) -> Turn:
-    """A question of the small world."""
-    q, a = facts.question(rng)
+def question_turn(rng: random.Random, held_out: bool = False) -> Turn:
+    """A question of the small world; ``held_out`` asks for a wording that training never shows."""
+    q, a = facts.question(rng, held_out)
     return casual(rng, q), a
 
 
@@ -388,7 +405,9 @@ def opinion_turn(rng: random.Random) -> Turn:
         return (
             casual(
                 rng,
-                pick(rng, [f"What is {name}?", f"What does {name} do?", f"Tell me about {name}."]),
+                pick(
+                    rng, [f"What does {name} do?", f"Tell me about {name}.", f"what makes {name}"]
+                ),
             ),
             f"{name} is a company that {pick(rng, does)}.",
         )
@@ -400,7 +419,7 @@ def follow_up(rng: random.Random) -> list[Turn]:
     """Two or three turns in which the later ones refer to the first."""
     roll = rng.randrange(7)
     if roll == 0:
-        name = pick(rng, w.GIRLS + w.BOYS)
+        name = child_name(rng, rng.random() < 0.5)
         first = pick(
             rng, ["My name is {n}.", "I am {n}.", "hi, i am {n}", "Hello, my name is {n}."]
         )
@@ -494,28 +513,41 @@ TURNS: list[Callable[[random.Random], Turn]] = [
 ]
 
 
-def chat(rng: random.Random) -> Chat:
-    """A whole chat: an optional system prompt and one to four turns."""
-    system = pick(rng, SYSTEMS) if rng.random() < 0.25 else None
+def questions(rng: random.Random) -> list[Turn]:
+    """A series of questions that have nothing to do with each other."""
+    return [question_turn(rng) for _ in range(rng.choice([1, 2, 3, 4, 5]))]
+
+
+def turns_of_a_chat(rng: random.Random) -> list[Turn]:
+    """One to five turns."""
     roll = rng.random()
-    turns: list[Turn] = []
-    if roll < 0.24:
-        turns.append(story_turn(rng)[0])
-    elif roll < 0.44:
-        turns.append(question_turn(rng))
-    elif roll < 0.56:
-        turns.append(smalltalk_turn(rng))
-    elif roll < 0.62:
-        turns.append(unknown_turn(rng))
-    elif roll < 0.68:
-        turns.append(opinion_turn(rng))
-    elif roll < 0.84:
-        turns.extend(follow_up(rng))
-    else:
-        turns.append(smalltalk_turn(rng))
-        for _ in range(rng.choice([1, 1, 2, 3])):
-            turns.append(rng.choice(TURNS)(rng))
-    return system, turns
+    if roll < 0.14:
+        return [plain_story_turn(rng)]
+    if roll < 0.46:
+        return questions(rng)
+    if roll < 0.64:
+        return recall.turns(rng)
+    if roll < 0.70:
+        return [smalltalk_turn(rng)]
+    if roll < 0.74:
+        return [unknown_turn(rng)]
+    if roll < 0.78:
+        return [opinion_turn(rng)]
+    if roll < 0.90:
+        return follow_up(rng)
+    turns = [smalltalk_turn(rng)]
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        turns.append(rng.choice(TURNS)(rng))
+    return turns
+
+
+def chat(rng: random.Random) -> Chat:
+    """A whole chat with an optional system prompt; no turn asks a held-out question."""
+    system = pick(rng, SYSTEMS) if rng.random() < 0.25 else None
+    while True:
+        turns = turns_of_a_chat(rng)
+        if not any(facts.is_held_out(question) for question, _ in turns):
+            return system, turns
 
 
 def segments(chat_: Chat) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 
 from . import words as w
+from .cast import child_name, pet_name
 from .grammar import Context, pick
 
 Steps = list[str]
@@ -170,7 +171,7 @@ def place_text(rng: random.Random, c: Context) -> Steps:
 def family_trip(rng: random.Random, c: Context) -> Steps:
     if c["kind"] not in ("girl", "boy"):
         c["kind"] = "girl" if c["he"] == "she" else "boy"
-        c["N"] = pick(rng, w.GIRLS if c["he"] == "she" else w.BOYS)
+        c["N"] = child_name(rng, c["he"] == "she")
     when = pick(
         rng,
         [
@@ -229,7 +230,7 @@ def diary(rng: random.Random, c: Context) -> Steps:
     c["age"] = pick(rng, "six seven eight nine ten eleven twelve".split())
     c["job"] = rng.choice(w.JOBS)[0]
     c["pet"] = pick(rng, ["cat", "dog", "rabbit", "pony", "hen", "duck"])
-    c["petname"] = pick(rng, w.PETS)
+    c["petname"] = pet_name(rng)
     c["R"] = "My " + c["Hplain"]
     return [
         "[My name is {N}|I am {N}|Hello, my name is {N}]. I am {age} years old[, and I| and I] live in {home}.",
@@ -308,7 +309,7 @@ def machine(rng: random.Random, c: Context) -> Steps:
             "quiet machine",
         ],
     )
-    c["bname"] = pick(rng, w.PETS)
+    c["bname"] = pet_name(rng)
     c["mplace"] = pick(
         rng,
         [

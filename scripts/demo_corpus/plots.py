@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 
 from . import words as w
-from .cast import DAYS
+from .cast import DAYS, pet_name
 from .grammar import Context, pick
 
 Steps = list[str]
@@ -433,7 +433,7 @@ def rescue(rng: random.Random, c: Context) -> Steps:
         ],
     )
     tool = pick(rng, ["a ladder", "a long rope", "a strong branch", "a basket", "a blanket"])
-    c.update(baby=baby, stuck=stuck, tool=tool, bname=pick(rng, w.PETS))
+    c.update(baby=baby, stuck=stuck, tool=tool, bname=pet_name(rng))
     return [
         pick(rng, DAYS)
         + "{N} was [walking|playing|sitting] {at} when {he} heard a [small|sad|strange]"

@@ -43,9 +43,14 @@ def assemble(rng: random.Random, ctx: Context, steps: list[str]) -> str:
     return expand(rng, text, ctx)
 
 
-def story(rng: random.Random, kind: str | None = None, name: str | None = None) -> str:
-    """One story of six to twenty sentences; ``kind`` and ``name`` choose the main figure."""
-    ctx = make_cast(rng, kind, name)
+def story(
+    rng: random.Random,
+    kind: str | None = None,
+    name: str | None = None,
+    she: bool | None = None,
+) -> str:
+    """One story of six to twenty sentences; the options choose the main figure."""
+    ctx = make_cast(rng, kind, name, she)
     plot = rng.choice(plots.ALL)(rng, ctx)
     steps = [pick(rng, OPENINGS)]
     for _ in range(rng.randrange(3)):

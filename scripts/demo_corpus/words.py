@@ -4,22 +4,13 @@
 
 from __future__ import annotations
 
-GIRLS = (
-    "Anna Lily Mia Emma Sara Lucy Ella Nora Ruby Zoe Maya Rosa Clara Ivy Alice Hanna Julia Kate "
-    "Lena Mary Nina Olga Paula Rita Sofia Tina Vera Wendy Amy Bella Daisy Eva Fiona Grace Helen "
-    "Jane Kim Linda Molly Penny Mei Lan Xia Yuki Aisha Leila Priya Carmen Elsa Greta"
-).split()
-BOYS = (
-    "Tom Ben Sam Max Leo Jack Tim Oscar Noah Adam Paul Peter Dan Luke Mark Nick Otto Finn Hugo "
-    "Ivan Jonas Karl Liam Martin Oliver Robin Simon Theo Victor Will Alex Bill Carlos David Emil "
-    "Felix George Henry Jim Kevin Wei Ming Jun Kenji Omar Ali Ravi Diego Pedro Lars"
-).split()
-PETS = (
-    "Pip Momo Coco Rex Bobo Nilo Tiko Luna Milo Fifi Zuzu Bibi Dot Fern Hazel Mimi Nutmeg Pepper "
-    "Poppy Rusty Sunny Toto Willow Ziggy Bruno Cleo Dusty Ginger Jojo Kiki Lulu Muffin Olive "
-    "Pebble Quill Rolo Tilly Waffle Biscuit Button Clover Maple Berry Snowy"
-).split()
-SURNAMES = "Green Brown White Stone Hill Wood Lake Field Rivers Bell Cook Marsh Young Long".split()
+# Few enough that each is learned as one token; the rest of the names are invented (cast.py).
+GIRLS = "Anna Lily Mia Emma Sara Lucy Nora Ruby Maya Clara Alice Mei Leila".split()
+BOYS = "Tom Ben Sam Max Leo Jack Tim Oscar Adam Peter Wei Omar Hugo".split()
+# A name tells whether its animal is a she or a he, as the name of a child does.
+SHE_PETS = "Luna Coco Poppy Daisy Mimi Hazel Kiki Rosa".split()
+HE_PETS = "Pip Momo Rex Bobo Milo Rusty Toto Rolo".split()
+PETS = SHE_PETS + HE_PETS
 
 # kind, home, food, sound it makes, thing it is good at
 ANIMALS = [
@@ -33,31 +24,20 @@ ANIMALS = [
     ("frog", "a green pond", "flies", "jumping"),
     ("owl", "a hole in a tall tree", "seeds", "thinking"),
     ("squirrel", "a hollow tree", "nuts", "climbing"),
-    ("hedgehog", "a pile of dry leaves", "apples", "sleeping"),
     ("turtle", "a quiet bay", "leaves", "swimming"),
-    ("pony", "a warm stable", "hay", "running"),
     ("goat", "a farm on the mountain", "grass", "climbing"),
-    ("sheep", "a green field", "grass", "sleeping"),
     ("pig", "a farm at the end of the road", "corn", "eating"),
-    ("hen", "a wooden house behind the barn", "corn", "digging"),
-    ("bee", "a hive in the garden", "honey", "flying"),
     ("penguin", "an island of ice", "fish", "swimming"),
-    ("elephant", "a wide valley", "leaves", "remembering things"),
     ("monkey", "a big tree in the forest", "bananas", "climbing"),
     ("lion", "a dry land with tall grass", "meat", "running"),
-    ("panda", "a forest of bamboo", "bamboo", "sleeping"),
     ("llama", "a paddock on the hill", "grass", "carrying things"),
-    ("crow", "a nest on the church tower", "seeds", "flying"),
-    ("snail", "a garden behind the school", "leaves", "waiting"),
     ("horse", "a stable beside the river", "hay", "running"),
-    ("wolf", "a den in the dark forest", "meat", "running"),
     ("dragon", "a warm cave", "soup", "flying"),
     ("robot", "a small workshop", "oil", "counting"),
 ]
 
-SMALL = "little small tiny young clever quiet brave kind shy curious cheerful gentle lazy".split()
-SIZES = "big small little tiny large huge".split()
-COLOURS = "red blue green yellow white black brown orange purple pink grey golden silver".split()
+SMALL = "little small young clever quiet brave kind shy curious cheerful".split()
+COLOURS = "red blue green yellow white black brown orange purple pink grey golden".split()
 GOOD = ["happy", "glad", "proud", "very happy", "so happy", "full of joy", "cheerful", "pleased"]
 SAD = ["sad", "very sad", "unhappy", "worried", "upset", "so sad", "close to tears"]
 AFRAID = ["afraid", "scared", "frightened", "very afraid", "a little scared", "nervous"]
@@ -80,36 +60,22 @@ PLACES = [
     ("the farm", "on"),
     ("the school", "at"),
     ("the library", "in"),
-    ("the town square", "in"),
-    ("the station", "at"),
-    ("the field", "in"),
     ("the meadow", "in"),
     ("the pond", "at"),
     ("the bakery", "at"),
-    ("the playground", "in"),
-    ("the harbour", "at"),
     ("the castle", "at"),
-    ("the zoo", "at"),
-    ("the museum", "in"),
     ("the bridge", "on"),
-    ("the orchard", "in"),
-    ("the valley", "in"),
     ("the lighthouse", "at"),
 ]
 TOWNS = [
     "a small village",
     "a big city",
     "a quiet town",
-    "a little house",
     "a village near the sea",
-    "a town between two hills",
     "a small flat above a bakery",
-    "a farm near the forest",
     "a white house by the river",
     "a village in the mountains",
-    "a street with many trees",
     "an old house with a blue door",
-    "a town with a tall clock tower",
     "a cottage near the lake",
 ]
 TOYS = [
@@ -117,22 +83,14 @@ TOYS = [
     "kite",
     "doll",
     "toy train",
-    "toy boat",
     "drum",
     "teddy bear",
     "puzzle",
-    "red car",
     "wooden horse",
     "paper plane",
-    "yo-yo",
-    "skipping rope",
-    "box of pencils",
     "picture book",
-    "toy robot",
     "whistle",
     "bicycle",
-    "little flute",
-    "set of paints",
 ]
 THINGS = [
     "key",
@@ -149,22 +107,12 @@ THINGS = [
     "bag",
     "bell",
     "watch",
-    "glove",
-    "button",
     "feather",
     "shell",
-    "notebook",
     "blanket",
     "cup",
-    "ball",
-    "kite",
-    "toy boat",
     "flute",
-    "pencil",
-    "necklace",
-    "spoon",
     "mirror",
-    "picture",
 ]
 FOODS = [
     "bread",
@@ -172,18 +120,12 @@ FOODS = [
     "cake",
     "rice",
     "cheese",
-    "honey",
-    "jam",
-    "soup with noodles",
     "porridge",
     "apple pie",
     "salad",
-    "pasta",
     "pizza",
     "pancakes",
     "dumplings",
-    "potatoes",
-    "fried eggs",
 ]
 SNACKS = [
     "apple",
@@ -196,15 +138,9 @@ SNACKS = [
     "piece of cake",
     "plum",
     "bag of nuts",
-    "bowl of berries",
     "pot of honey",
-    "slice of bread",
     "peach",
     "carrot",
-    "piece of cheese",
-    "pancake",
-    "ice cream",
-    "cherry pie",
     "muffin",
 ]
 FRUITS = [

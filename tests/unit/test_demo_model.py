@@ -30,7 +30,7 @@ FILES = [
     "README.md",
     "training_log.json",
 ]
-FIRST_1000 = "a3b87fcf996a26ad174ce53c6961dc7f3462c70392a3fd421fddf44e6fadace5"
+FIRST_1000 = "07fe9f89ca7948ca916315ca4110c0e080cc68d2a9009205105a5c085cd89236"
 TURN = re.compile(
     r"<s>\[INST\] (?:<<SYS>>\n[^\n]+\n<</SYS>>\n\n)?\S(?:.*?\S)? \[/INST\] \S(?:.*?\S)? </s>",
     re.DOTALL,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
 from demo_corpus import KINDS, Document, documents
-from demo_tokenizer import encode
+from demo_corpus import words as w
+
+from .tokenizer import encode
 
 
 def reload(out: Path) -> Any:
@@ -76,12 +79,11 @@ def samples(model: Any, processor: Any, seed: int) -> list[dict[str, str]]:
     return out
 
 
-def heldout(seed: int, count: int, tokens: int) -> list[Document]:
-    """Documents of another seed, without those that occur word for word in the training stream."""
+def heldout(seed: int, count: int, read: int) -> list[Document]:
+    """Documents of another seed, without those among the ``read`` ones of the training stream."""
     candidates = list(itertools.islice(documents(f"heldout-{seed}"), count))
     unseen = {document.text for document in candidates}
-    # A document has more than 60 tokens on average, so this covers all that was read.
-    for document in itertools.islice(documents(seed), tokens // 60):
+    for document in itertools.islice(documents(seed), read):
         unseen.discard(document.text)
     return [document for document in candidates if document.text in unseen]
 
@@ -122,3 +124,36 @@ def _numbers(loss: float, tokens: int, size: int, count: int) -> dict[str, float
         "perplexity_per_byte": round(math.exp(loss / max(1, size)), 4),
         "bits_per_byte": round(loss / max(1, size) / math.log(2), 4),
     }
+
+
+def repeating(model: Any, processor: Any, docs: list[Document], longest: int) -> dict[str, float]:
+    """Loss in nats of the names of the cast: where they are new in a story, and where repeated."""
+    import torch
+
+    cast = {ids[0] for n in (*w.GIRLS, *w.BOYS, *w.PETS) if len(ids := processor.encode(n)) == 1}
+    found: dict[str, list[float]] = {"new": [], "repeated": []}
+    with torch.inference_mode():
+        for document in docs:
+            if document.kind != "story":
+                continue
+            ids = torch.tensor([encode(processor, document)[:longest]])
+            losses = torch.nn.functional.cross_entropy(
+                model(input_ids=ids).logits[0, :-1], ids[0, 1:], reduction="none"
+            )
+            seen: set[int] = set()
+            for token, loss in zip(ids[0, 1:].tolist(), losses.tolist(), strict=True):
+                if token in cast:
+                    found["repeated" if token in seen else "new"].append(loss)
+                    seen.add(token)
+    return {kind: round(sum(x) / max(1, len(x)), 3) for kind, x in found.items()}
+
+
+def versions() -> dict[str, str]:
+    """Of everything that the result may depend on."""
+    import sentencepiece
+    import tokenizers
+    import torch
+    import transformers
+
+    packages = (torch, transformers, sentencepiece, tokenizers)
+    return {"python": sys.version.split()[0]} | {p.__name__: p.__version__ for p in packages}

@@ -1,0 +1,1 @@
+"""Trains the demo model: tokenizer, rows of text, network, optimizer, loop, files, model card."""
