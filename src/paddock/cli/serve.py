@@ -16,7 +16,7 @@ SCALE = "Scale-out"
 EXAMPLES = r"""
 paddock serve                              the built-in model on http://127.0.0.1:8000
 paddock serve llama2-7b-chat --quant int4 --port 9000
-paddock key new alice --file keys && paddock serve --host 0.0.0.0 --api-key-file keys
+paddock serve --host 0.0.0.0 --api-key-file keys
 curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' \
      -d '{"model": "demo", "prompt": "LLaMA is a"}'
 """
