@@ -36,12 +36,16 @@ _CHUNK = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a program gave back: exit code (negative: ended by that signal), text and seconds."""
+    """What a program gave back: exit code (negative: ended by that signal), text and seconds.
+
+    ``raw`` is stdout as it came, for whoever counts bytes; empty where only text is known.
+    """
 
     exit_code: int
     stdout: str = ""
     stderr: str = ""
     seconds: float = 0.0
+    raw: bytes = field(default=b"", repr=False)
 
     @property
     def ok(self) -> bool:
@@ -380,7 +384,8 @@ def _execute(
     finally:
         _end(process)
     seconds = time.monotonic() - began
-    return Output(code, stdout.decode(errors="replace"), stderr.decode(errors="replace"), seconds)
+    text = stdout.decode(errors="replace")
+    return Output(code, text, stderr.decode(errors="replace"), seconds, stdout)
 
 
 class _TooLate(Exception):

@@ -15,7 +15,7 @@ from paddock.deploy.host.machine import DeviceNode
 class NpuProcess:
     """A process on a chip, from the second table of ``npu-smi info``."""
 
-    pid: int
+    pid: int | None
     name: str | None = None
     memory_bytes: int | None = None
 

@@ -114,11 +114,12 @@ class Host:
     """One machine as it was found. Nothing is guessed: what could not be read is in ``notes``.
 
     ``target`` is what was asked: ``local``, ``ssh://user@host``, ``container:NAME`` or
-    ``recording:NAME``. ``environment`` holds the variables that bear on accelerators and loading
-    (PATH, LD_LIBRARY_PATH, ASCEND_*, HCCL_*, ...), without secrets, as the session that answered
-    had them; ``init_environment`` those of the container's first process, which an SSH login into
-    it does not get. ``limits`` are the soft resource limits by ``ulimit``'s names (``nofile``,
-    ``memlock``), -1 for unlimited, memory in bytes. ``pci`` comes before all vendor tools: it is what the machine has, whatever they say.
+    ``recording:NAME``. ``pci`` comes before all vendor tools: it is what the machine has, whatever
+    they say. ``environment`` holds the variables that bear on accelerators and loading (PATH,
+    LD_LIBRARY_PATH, ASCEND_*, HCCL_*, ...), without secrets, as the session that answered had them;
+    ``init_environment`` those of the container's first process, which an SSH login into it does
+    not get. ``limits`` are the soft resource limits by ``ulimit``'s names (``nofile``,
+    ``memlock``), -1 for unlimited, memory in bytes.
     """
 
     schema: int = SCHEMA
