@@ -64,6 +64,11 @@ class Answer:
         """The frame of that name, or None where it was not asked."""
         return self._first.get(name)
 
+    def lines(self, name: str) -> list[str]:
+        """The lines of a frame that are not blank; none where it was not asked."""
+        frame = self.get(name)
+        return frame.lines if frame else []
+
     def file(self, path: str) -> Frame | None:
         """The frame of a file that could be read, whatever it is a link to."""
         return next((f for f in self.files() if f.path == path and f.exit_code == 0), None)

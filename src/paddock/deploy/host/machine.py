@@ -104,9 +104,9 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Seconds since 1970. ``host`` is the host's clock, ``reader`` the asker's while it answered.
+    """Seconds since 1970. ``host`` is the host's clock, ``reader`` the asker's at the end.
 
-    ``skew`` is host minus reader, ``uncertainty`` half of the time the answer took.
+    ``skew`` is host minus reader, ``uncertainty`` half of the time the answer was under way.
     """
 
     host: float | None = None
@@ -130,10 +130,11 @@ class Locale:
 class Python:
     """One interpreter. ``prefix`` differs from ``base_prefix`` in a virtual environment.
 
-    ``shared`` tells whether libpython is a shared library (CANN's tools need it); ``active`` marks
-    the ``python3`` that a plain command would start. ``kind`` is ``system``, ``venv``, ``conda``,
-    ``pyenv``, ``uv`` or ``other``. ``packages`` are the installed distributions by name in the form
-    of PEP 503 (``torch-npu``), from the names of their metadata folders in ``folders``.
+    ``libpython`` is the shared library it was started from, None for one that has none (CANN's
+    tools want one); ``active`` marks the ``python3`` that a plain command would start. ``kind`` is
+    ``system``, ``venv``, ``conda``, ``pyenv``, ``uv`` or ``other``. ``packages`` are the installed
+    distributions by name in the form of PEP 503 (``torch-npu``), from the names of their metadata
+    folders in ``folders``.
     """
 
     path: str
@@ -143,7 +144,7 @@ class Python:
     base_prefix: str | None = None
     kind: str = "other"
     active: bool = False
-    shared: bool | None = None
+    libpython: str | None = None
     externally_managed: bool | None = None
     folders: tuple[str, ...] = ()
     packages: dict[str, str] = field(default_factory=dict)
@@ -230,7 +231,6 @@ class Interface:
     """A network interface and its addresses with prefix lengths."""
 
     name: str
-    up: bool | None = None
     addresses: tuple[str, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""What ``npu-smi info -t ...``, ``-l`` and ``-m`` print: ``key : value`` lines and two small tables.
+"""What ``npu-smi info -t ...``, ``-l`` and ``-m`` print: ``key : value`` lines, small tables.
 
 A question about a card may be answered once for the card or once for each chip; the answer for a
 chip ends with its ``Chip ID``. A line that an answer of its kind always ends with tells whether the
@@ -100,7 +100,7 @@ def _one(found: list[Block]) -> Block:
 
 
 def per_chip(
-    text: str, where: str, notes: list[Note], build: Callable[[Block], T]
+    build: Callable[[Block], T], text: str, where: str, notes: list[Note]
 ) -> dict[int | None, T]:
     """For each chip of a card what ``build`` makes of its answer; None is the key of an answer
     that names no chip, and so is for the card's only one. Answers of the controller are left out.
@@ -182,7 +182,7 @@ def mapping(text: str, where: str, notes: list[Note]) -> list[Mapped]:
     for line in text.splitlines():
         row = re.fullmatch(r"\s*(\d+)\s+(\d+)\s+(\d+|-)\s+(\S.*?)\s*", line)
         if row is None:
-            if line.strip() and not line.split()[:2] == ["NPU", "ID"]:
+            if line.strip() and line.split()[:2] != ["NPU", "ID"]:
                 notes.append(Note(where, "a chip", f"the line cannot be read: {line.strip()!r}"))
         elif row[4].lower() != "mcu":
             # "Ascend 910B4" is what the table of chips calls "910B4".
@@ -206,16 +206,17 @@ def topology(text: str, where: str, notes: list[Note]) -> Topology | None:
     for words in lines:
         if words[0] not in devices or words is head:
             continue
-        if len(words) not in (len(devices) + 1, len(devices) + 2):
-            why = f"the line has {len(words) - 1} values for {len(devices)} devices"
+        links = [word for word in words[1:] if re.fullmatch(r"[A-Z][A-Z_]*", word)]
+        others = words[1 + len(links) :]
+        if len(links) != len(devices) or words[1:] != links + others or len(others) > 1:
+            why = f"the line has {len(links)} links for {len(devices)} devices"
             notes.append(Note(where, f"links of {words[0]}", why))
             continue
-        rows[words[0]] = tuple(words[1 : len(devices) + 1])
-        if len(words) == len(devices) + 2:
-            cpus[words[0]] = words[-1]
+        rows[words[0]] = tuple(links)
+        if others:
+            cpus[words[0]] = others[0]
     if missing := [name for name in devices if name not in rows]:
         notes.append(Note(where, f"links of {', '.join(missing)}", "the lines are missing"))
-    if missing or len({len(row) for row in rows.values()}) != 1:
         return None
     affinity = tuple(cpus.get(name) for name in devices)
     if None in affinity:

@@ -641,6 +641,7 @@ main() {
     { x=$(engines) && cat && printf '%s\n' "$x"; } |
     { x=$(pythons) && cat && printf '%s\n' "$x"; } |
     { x=$(PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin && machine "$@") && cat && printf '%s\n' "$x"; }
+  body=$(date '+%s.%N %z') && frame 0 - 'clock end'
   done_with probe
 }
 
