@@ -66,7 +66,7 @@ def _from_lspci(lines: list[str], notes: list[Note]) -> list[PciDevice]:
         elif "Processing accelerators" in line or "Huawei" in line:
             notes.append(Note("lspci", "a device", f"the line cannot be read: {line.strip()!r}"))
     if lines:
-        why = "lspci does not print them, nor does a line say that the list is whole"
+        why = f"lspci does not print them, nor whether the {len(found)} devices are all"
         notes.append(Note("lspci", "drivers and NUMA nodes", why))
     return found
 
