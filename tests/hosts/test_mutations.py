@@ -149,20 +149,13 @@ def wrong_process(whole: Any, got: Any, place: str) -> list[str]:
 
 def lost(whole: Any, part: Any) -> bool:
     """Whether something that the whole recording tells is missing."""
-    if part == whole:
+    if part == whole or whole in (None, (), {}):
         return False
-    if isinstance(whole, dict) and isinstance(part, dict):
-        return any(
-            lost(value, part.get(key))
-            for key, value in whole.items()
-            if key not in FREE | OPEN_ENDED
-        )
-    if (
-        isinstance(whole, list | tuple)
-        and isinstance(part, list | tuple)
-        and len(whole) == len(part)
-    ):
-        return any(lost(a, b) for a, b in zip(whole, part, strict=True))
+    if isinstance(whole, dict):
+        keys = whole.keys() - FREE - OPEN_ENDED
+        return any(lost(whole[key], (part or {}).get(key)) for key in keys)
+    if isinstance(whole, list | tuple) and isinstance(part, list | tuple):
+        return len(whole) != len(part) or any(map(lost, whole, part))
     return True
 
 

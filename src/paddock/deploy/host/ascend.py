@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable
@@ -209,7 +210,8 @@ class _Card:
 
     def ask_chip(self, kind: str, build: Callable[[npu_detail.Block], T]) -> T | None:
         """What ``build`` makes of this chip's part of the answer about the card."""
-        found = self.ask(kind, lambda *asked: npu_detail.per_chip(build, *asked)) or {}
+        read = functools.partial(npu_detail.per_chip, build)
+        found = self.ask(kind, read) or {}
         if self.alone and len(found) == 1:
             return next(iter(found.values()))
         return found.get(self.npu.chip)

@@ -115,7 +115,7 @@ def _key_values(frame: Frame, known: Component) -> Component:
     required = {
         key.removeprefix("required_package_").removesuffix("_version"): value
         for key, value in table.items()
-        if key.startswith("required_package_")
+        if key.startswith("required_package_") and value
     }
     return replace(
         known,
@@ -147,7 +147,7 @@ def _families(text: str) -> tuple[str, ...]:
 _EXPECTED = {
     "driver": ("version", "inner_version", "compatible", "compatible_firmware"),
     "firmware": ("version", "number", "compatible_driver"),
-    "toolkit": ("version", "inner_version", "compatible", "arch"),
+    "toolkit": ("version", "number", "inner_version", "compatible", "arch"),
     "nnae": ("version", "inner_version", "compatible", "arch"),
     "nnrt": ("version", "inner_version", "compatible", "arch"),
     "kernels": ("version", "number", "requires"),
@@ -214,7 +214,8 @@ def installs(answer: Answer) -> tuple[Install, ...]:
         if package := _PACKAGE.search(line):
             version = package[1]
         if match := _INSTALLED.match(line):
-            reboot = "reboot" in match[3].lower()
+            said = match[3].lower()
+            reboot = True if "reboot now" in said else False if "immediately" in said else None
             found.append(Install(match[1], match[2], reboot, version))
             version = None
     return tuple(found)
