@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol, cast
 
-from paddock.errors import RunnerError, TimedOut, Unreachable, UsageError
+from paddock.errors import NoProgram, RunnerError, TimedOut, Unreachable, UsageError
 
 TIMEOUT = 30.0
 """Seconds that a program may take unless told otherwise."""
@@ -165,7 +165,7 @@ class SshRunner:
         if output.exit_code == 255 and not output.stdout:
             raise _no_connection(self.target, output.stderr)
         if output.exit_code == NOT_FOUND and output.stderr.startswith("env: 'ssh'"):
-            raise Unreachable("there is no ssh on this machine", hint="install openssh-client")
+            raise NoProgram("there is no ssh on this machine", hint="install openssh-client")
         return output
 
     def read(self, path: str) -> str | None:
@@ -256,7 +256,7 @@ class ContainerRunner:
                 hint="start its daemon, or join the group that may use it",
             )
         if output.exit_code == NOT_FOUND and self.engine in said:
-            raise Unreachable(
+            raise NoProgram(
                 f"there is no {self.engine} on {self.on.target}",
                 hint=f"name another engine: {', '.join(ENGINES)}",
             )

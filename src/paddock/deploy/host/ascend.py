@@ -12,6 +12,7 @@ from typing import TypeVar
 from paddock.deploy.host import components, hccn, npu_detail, npu_table
 from paddock.deploy.host.bus import HUAWEI
 from paddock.deploy.host.facts import (
+    NOT_ASKED,
     Ascend,
     DeviceNode,
     Note,
@@ -92,12 +93,12 @@ def _npus(
         if any(device.vendor == HUAWEI for device in pci):
             looked = answer.get("pci") is not None
             why = "there is no such program on the PATH or where drivers put it"
-            notes.append(Note("npu-smi", "chips", why if looked else "it was not asked"))
+            notes.append(Note("npu-smi", "chips", why if looked else NOT_ASKED))
         return None, ()
     smi = NpuSmi(path=path.text if path else None)
     npus: tuple[Npu, ...] = ()
     if frame is None:
-        notes.append(Note("npu-smi info", "chips", "it was not asked"))
+        notes.append(Note("npu-smi info", "chips", NOT_ASKED))
     elif frame.exit_code != 0 or "|" not in frame.text:
         smi = _failed(smi, frame, notes)
     else:

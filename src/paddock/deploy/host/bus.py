@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from paddock.deploy.host.facts import DeviceNode, Note, PciDevice
+from paddock.deploy.host.facts import NOT_ASKED, DeviceNode, Note, PciDevice
 from paddock.deploy.host.frames import Answer
 from paddock.deploy.host.values import hexadecimal
 
@@ -28,7 +28,7 @@ def pci(answer: Answer, notes: list[Note]) -> tuple[PciDevice, ...]:
     frame = answer.get("pci")
     lspci = [line for f in answer.starting("lspci") for line in f.lines]
     if frame is None and not lspci:
-        notes.append(Note("pci", "accelerators on the PCI bus", "it was not asked"))
+        notes.append(Note("pci", "accelerators on the PCI bus", NOT_ASKED))
     found = []
     for line in frame.lines if frame else []:
         words = line.split()

@@ -81,7 +81,7 @@ def _read(frame: Frame, known: Component) -> Component:
         return known  # a link to a file that was read before
     if known.kind == "nnal":
         version = pairs(frame.text, ":").get("Ascend-cann-atb")
-        found = replace(known, version=known.version or version)
+        found = replace(known, version=known.version or version or None)
     elif known.kind == "mindie":
         version = (
             (pairs(frame.text, ":").get("Ascend-mindie") or "").removeprefix("MindIE ").strip()

@@ -52,6 +52,7 @@ from paddock.deploy.host.machine import (
 from paddock.errors import FactsError
 
 __all__ = [
+    "NOT_ASKED",
     "Ascend",
     "Clock",
     "Component",
@@ -95,6 +96,9 @@ __all__ = [
     "Topology",
     "User",
 ]
+
+NOT_ASKED = "it was not asked"
+"""The reason in a note about what a recording does not hold."""
 
 SCHEMA = 1
 """Rises when a field changes its meaning; a new field alone does not raise it."""

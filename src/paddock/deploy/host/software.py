@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from paddock.deploy.host.facts import (
+    NOT_ASKED,
     Library,
     ModelConfig,
     ModelFile,
@@ -42,7 +43,7 @@ def pythons(answer: Answer, notes: list[Note]) -> tuple[Python, ...]:
         why = f"only the first {len(frames)} were asked"
         notes.append(Note("pythons", "further interpreters", why))
     if count is None:
-        notes.append(Note("pythons", "interpreters", "it was not asked"))
+        notes.append(Note("pythons", "interpreters", NOT_ASKED))
     return tuple(found.values())
 
 

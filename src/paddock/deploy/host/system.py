@@ -6,6 +6,7 @@ import re
 import shlex
 
 from paddock.deploy.host.facts import (
+    NOT_ASKED,
     Clock,
     Confinement,
     Cpu,
@@ -31,7 +32,7 @@ def text_of(answer: Answer, name: str, notes: list[Note], what: str) -> str:
     """The text of a frame, empty with a note where it was not asked or could not be told."""
     frame = answer.get(name)
     if frame is None:
-        notes.append(Note(name, what, "it was not asked"))
+        notes.append(Note(name, what, NOT_ASKED))
         return ""
     if not frame.text.strip():
         notes.append(Note(name, what, f"no answer, exit code {frame.exit_code}"))
