@@ -68,9 +68,9 @@ def view(host: Host) -> Group:
         parts += [Text(), _grid(_nvidia(host.nvidia))]
         if host.nvidia.gpus:
             parts += [Text(), _gpus(host.nvidia)]
-    parts += [Text(), _grid(_software(host))]
-    if host.notes:
-        parts += [Text(), _grid(_notes(host))]
+    for rows in (_software(host), _notes(host) if host.notes else ()):
+        grid = _grid(rows)
+        parts += [Text(), grid] if grid.row_count else []
     return Group(*parts)
 
 
@@ -240,30 +240,33 @@ def _component(component: Component) -> str:
 
 
 def _npus(npus: tuple[Npu, ...]) -> Table:
-    table = _table(
-        "NPU", "CHIP", "NAME", "HEALTH", "BUS", "POWER", "TEMP", "USE", "MEMORY", "PROCESSES"
-    )
+    # Narrow on purpose: eight columns and the processes fit into 80.
+    table = _table("NPU", "NAME", "HEALTH", "BUS", "POWER", "TEMP", "USE", "GiB USED", "PROCESSES")
+    cards = Counter(npu.npu for npu in npus)
     for npu in npus:
         hbm = bool(npu.hbm_total_mb)
-        used, total = (
-            (npu.hbm_used_mb, npu.hbm_total_mb)
-            if hbm
-            else (npu.memory_used_mb, npu.memory_total_mb)
-        )
-        cells = (
-            str(npu.npu),
-            _or_dash(npu.chip),
+        used = npu.hbm_used_mb if hbm else npu.memory_used_mb
+        chip = f"/{_or_dash(npu.chip)}" if cards[npu.npu] > 1 else ""
+        cells: tuple[Text | str, ...] = (
+            f"{npu.npu}{chip}",
             npu.name or "-",
             Text(npu.health or "-", style=_HEALTH.get(npu.health or "", "")),
-            npu.bus_id or "-",
-            _unit(npu.power_w, "W", 1),
+            (npu.bus_id or "-").removeprefix("0000:"),
+            _unit(npu.power_w, "W"),
             _unit(npu.temperature_c, "°C"),
             _unit(npu.utilization_percent, "%"),
-            "-" if total is None else f"{_or_dash(used)} / {total} MB",
+            _used(used, npu.device_memory_mb),
             _processes(npu),
         )
         table.add_row(*map(_clean, cells))
     return table
+
+
+def _used(used: int | None, total: int | None) -> str:
+    """Megabytes as the tool counts them (2**20 bytes), in GiB."""
+    if total is None:
+        return "-"
+    return f"{'?' if used is None else f'{used / 1024:.1f}'}/{total / 1024:.1f}"
 
 
 def _processes(npu: Npu) -> str:
@@ -274,9 +277,10 @@ def _processes(npu: Npu) -> str:
 
 def _table(*heads: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    numbers = {"NPU", "CHIP", "GPU", "POWER", "TEMP", "USE", "MEMORY"}
+    numbers = {"POWER", "TEMP", "USE", "GiB USED", "COMPUTE"}
     for head in heads:
-        table.add_column(head, justify="right" if head in numbers else "left", no_wrap=True)
+        last = head == heads[-1]
+        table.add_column(head, justify="right" if head in numbers else "left", no_wrap=not last)
     return table
 
 
@@ -284,8 +288,8 @@ def _or_dash(value: int | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _unit(value: float | None, unit: str, digits: int = 0) -> str:
-    return "-" if value is None else f"{value:.{digits}f} {unit}"
+def _unit(value: float | None, unit: str) -> str:
+    return "-" if value is None else f"{value:.0f} {unit}"
 
 
 def _nvidia(nvidia: Nvidia) -> Iterator[tuple[str, Text | str | None]]:
@@ -302,17 +306,16 @@ def _nvidia(nvidia: Nvidia) -> Iterator[tuple[str, Text | str | None]]:
 
 
 def _gpus(nvidia: Nvidia) -> Table:
-    table = _table("GPU", "NAME", "BUS", "POWER", "TEMP", "USE", "MEMORY", "COMPUTE")
+    table = _table("GPU", "NAME", "BUS", "POWER", "TEMP", "USE", "GiB USED", "COMPUTE")
     for gpu in nvidia.gpus:
-        used, total = gpu.memory_used_mb, gpu.memory_total_mb
         cells = (
             str(gpu.index),
             gpu.name or "-",
-            gpu.bus_id or "-",
-            _unit(gpu.power_w, "W", 1),
+            (gpu.bus_id or "-").removeprefix("00000000:"),
+            _unit(gpu.power_w, "W"),
             _unit(gpu.temperature_c, "°C"),
             _unit(gpu.utilization_percent, "%"),
-            "-" if total is None else f"{_or_dash(used)} / {total} MB",
+            _used(gpu.memory_used_mb, gpu.memory_total_mb),
             gpu.compute_capability or "-",
         )
         table.add_row(*map(_clean, cells))
