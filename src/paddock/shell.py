@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import selectors
 import shlex
 import signal
@@ -111,6 +112,10 @@ class LocalRunner:
         return data.decode(errors="replace")
 
 
+_NAME = re.compile(r"[\w:][\w.:%+-]*")
+"""A host or user that neither ssh nor a shell behind its ProxyCommand takes for anything else."""
+
+
 @dataclass(frozen=True, slots=True)
 class SshRunner:
     """A machine over the system's own ``ssh``, with the user's configuration, keys and agent.
@@ -142,8 +147,8 @@ class SshRunner:
         if not colon:
             host, port = place, ""
         host = host.removeprefix("[").removesuffix("]")
-        bad = not host or host.startswith("-") or user.startswith("-") or bool(at and not user)
-        if bad or set(rest) & set(" /\t\n'\"$`\\") or (colon and not port.isdecimal()):
+        good = _NAME.fullmatch(host) and (_NAME.fullmatch(user) or not at)
+        if not good or (colon and not port.isdecimal()):
             raise UsageError(
                 f"{address!r} is not the address of a host",
                 hint="write it as ssh://user@host or ssh://user@host:port",
@@ -164,7 +169,9 @@ class SshRunner:
         # 255 is ssh's own; a program may end with it too, but hardly without a word on stdout.
         if output.exit_code == 255 and not output.stdout:
             raise _no_connection(self.target, output.stderr)
-        if output.exit_code == NOT_FOUND and output.stderr.startswith("env: 'ssh'"):
+        if output.exit_code == NOT_FOUND and re.match(
+            r"env: (can't execute )?'ssh'", output.stderr
+        ):
             raise NoProgram("there is no ssh on this machine", hint="install openssh-client")
         return output
 
