@@ -116,6 +116,10 @@ _NAME = re.compile(r"[\w:][\w.:%+-]*")
 """A host or user that neither ssh nor a shell behind its ProxyCommand takes for anything else."""
 
 
+# env's word, in whichever language and quotes.
+_NO_SSH = re.compile(r"\benv: (?:can't execute )?\W*ssh\b")
+
+
 @dataclass(frozen=True, slots=True)
 class SshRunner:
     """A machine over the system's own ``ssh``, with the user's configuration, keys and agent.
@@ -169,9 +173,7 @@ class SshRunner:
         # 255 is ssh's own; a program may end with it too, but hardly without a word on stdout.
         if output.exit_code == 255 and not output.stdout:
             raise _no_connection(self.target, output.stderr)
-        if output.exit_code == NOT_FOUND and re.match(
-            r"env: (can't execute )?'ssh'", output.stderr
-        ):
+        if output.exit_code == NOT_FOUND and _NO_SSH.search(output.stderr):
             raise NoProgram("there is no ssh on this machine", hint="install openssh-client")
         return output
 
