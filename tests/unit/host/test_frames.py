@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paddock.deploy.host import frames
@@ -17,12 +17,13 @@ FRAMES = st.lists(
         name=st.text(LINES, min_size=1).map(lambda name: "ask " + name),
         text=st.text(LINES | st.just("\n")).map(lambda text: text.rstrip("\n")),
         exit_code=st.integers(-64, 255),
-        modified=st.none() | st.integers(0, 10**6).map(float),
+        modified=st.none() | st.integers(0, 2**33).map(float),
     ),
     max_size=5,
 )
 
 
+@settings(deadline=None)
 @given(FRAMES)
 def test_compose_and_parse_are_inverse(parts: list[Frame]) -> None:
     answer = frames.parse(frames.compose(parts))
@@ -30,6 +31,7 @@ def test_compose_and_parse_are_inverse(parts: list[Frame]) -> None:
     assert answer.notes == ()
 
 
+@settings(deadline=None)
 @given(FRAMES, st.data())
 def test_a_cut_answer_keeps_what_is_whole(parts: list[Frame], data: st.DataObject) -> None:
     document = frames.compose(parts)

@@ -132,7 +132,7 @@ def compose(frames: Iterable[Frame]) -> bytes:
     pieces = []
     for frame in (Frame(FIRST, "1"), *frames, *ends):
         body = frame.text.rstrip("\n").encode()
-        modified = "-" if frame.modified is None else f"{frame.modified:g}"
+        modified = "-" if frame.modified is None else f"{frame.modified:.6f}"
         pieces += [
             f"@@ {frame.exit_code} {len(body)} {modified} {frame.name}\n".encode(),
             body,

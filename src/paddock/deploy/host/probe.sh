@@ -92,7 +92,11 @@ chosen() { grep -aE "^($variables)=" | grep -avE '^[A-Z_]*(TOKEN|API_KEY|SECRET|
 environment() { env | chosen; }
 first_environment() { tr '\0' '\n' </proc/1/environ | chosen; }
 
-libc() { getconf GNU_LIBC_VERSION || ldd --version 2>&1 | head -n 2; }
+libc() {
+  getconf GNU_LIBC_VERSION && return
+  # musl's ldd tells on stderr, and with an error, what it is.
+  ! command -v ldd >/dev/null || ldd --version 2>&1 | head -n 2
+}
 
 modules() { cut -d' ' -f1 /proc/modules | grep -E '^(drv_|davinci|ascend|asdrv|hi_|hisi_|nvidia)'; }
 
@@ -175,7 +179,9 @@ startup() {
 # 3. Network, packages, tools
 
 interfaces() {
-  ip -o addr show || for path in /sys/class/net/*; do printf '0: %s\n' "${path##*/}"; done
+  # ip leaves out those that have no address.
+  for path in /sys/class/net/*; do [ -d "$path" ] && printf '0: %s\n' "${path##*/}"; done
+  ip -o addr show
 }
 
 listening() { grep -hE '^ *[0-9]+: [0-9A-F]+:[0-9A-F]+ [0-9A-F]+:0+ 0A ' /proc/net/tcp /proc/net/tcp6; }
@@ -204,7 +210,8 @@ proxy_files() {
   grep -HiE 'Acquire::https?::Proxy' /etc/apt/apt.conf /etc/apt/apt.conf.d/* | hide
 }
 
-tool() { # NAME PATH [VERSION]
+tool() { # NAME PATH [VERSION]; what is built into the shell (busybox) has no path
+  case $2 in /*) ;; *) return ;; esac
   printf '%s\t%s\t%s\n' "$1" "$2" "$3"
 }
 

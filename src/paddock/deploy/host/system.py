@@ -51,7 +51,7 @@ def system(answer: Answer, notes: list[Note]) -> System:
     if words and len(words) != 4:
         notes.append(Note("uname -snrm", "kernel and architecture", f"not four words: {words}"))
         words = []
-    libc, version = _libc(text_of(answer, "libc", notes, "C library"))
+    libc, version = _libc(text_of(answer, "libc", notes, "C library"), notes)
     uptime = text_of(answer, "file /proc/uptime", notes, "uptime").split()
     modules, security = answer.get("modules"), answer.get("security")
     return System(
@@ -85,14 +85,15 @@ def _unquoted(value: str) -> str:
         return value
 
 
-def _libc(text: str) -> tuple[str | None, str | None]:
-    if match := re.search(r"^glibc (\S+)", text) or re.search(
-        r"(?:GLIBC|GNU libc).* (\d[\d.]+)", text
-    ):
-        return "glibc", match[1]
+def _libc(text: str, notes: list[Note]) -> tuple[str | None, str | None]:
+    glibc = re.search(r"^glibc (\S+)", text) or re.search(r"(?:GLIBC|GNU libc).* (\d[\d.]+)", text)
+    if glibc:
+        return "glibc", glibc[1]
     if "musl" in text:
         version = re.search(r"Version (\S+)", text)
         return "musl", version[1] if version else None
+    if text.strip():
+        notes.append(Note("libc", "C library", f"neither glibc nor musl: {text.strip()[:60]!r}"))
     return None, None
 
 
