@@ -37,14 +37,13 @@ def facts(
         return recorded(file)
     if engine and not container:
         raise UsageError("an engine is given and no container", hint="add --container NAME")
-    machine: Runner = SshRunner.parse(host) if host else LocalRunner()
-    if container is None:
-        return probe.read(machine, look=look, thorough=thorough, timeout=timeout)
+    # An engine that was not named is looked for: the first that knows the container.
+    names = [engine] if engine or not container else list(ENGINES)
     problem: Unreachable | None = None
-    for name in [engine] if engine else ENGINES:
-        runner = ContainerRunner(container, name, machine)
+    for name in names:
+        asked = runner(host=host, container=container, engine=name)
         try:
-            return probe.read(runner, look=look, thorough=thorough, timeout=timeout)
+            return probe.read(asked, look=look, thorough=thorough, timeout=timeout)
         except NoProgram as error:
             problem = problem or error
         except Unreachable as error:
@@ -52,6 +51,14 @@ def facts(
             problem = error if problem is None or isinstance(problem, NoProgram) else problem
     assert problem is not None, "there is at least one engine"
     raise problem
+
+
+def runner(
+    *, host: str | None = None, container: str | None = None, engine: str | None = None
+) -> Runner:
+    """Who asks the machine that is meant; ``engine`` is docker unless given. Raises UsageError."""
+    machine: Runner = SshRunner.parse(host) if host else LocalRunner()
+    return ContainerRunner(container, engine or ENGINES[0], machine) if container else machine
 
 
 def recorded(path: Path) -> Host:
