@@ -81,7 +81,7 @@ def test_versions_and_pci_addresses_are_no_addresses() -> None:
 
 
 def test_serial_numbers_and_uuids() -> None:
-    board = "\tSerial Number                  : 1025C9048791\n\tVDie ID : 42C711D4 20B03704\n\tModel : NA"
+    board = "\tSerial Number                  : 1025C9048791\n\tVDie ID : 42C711D4 20B03704\n"
     text = masked(
         Frame("npu-smi info -t board -i 0", board),
         Frame("nvidia-smi --query-gpu=uuid", "GPU-1a2b3c4d-aaaa-bbbb-cccc-1234567890ab"),
@@ -118,10 +118,7 @@ def test_record_host_makes_a_folder_that_the_tests_would_run(tmp_path: Path) -> 
     assert f"Linux {platform.node()} " not in text
     expected = json.loads((folder / "expected.json").read_text())
     facts = probe.read(recording.load(folder))
-    assert facts.to_dict()["system"] == {**expected["system"], "like": facts.system.like} | {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in expected["system"].items()
-    }
+    assert json.loads(facts.to_json())["system"] == expected["system"]
     assert facts.system.kernel == platform.release()
     assert record("this-machine").returncode == 2
     assert record("Not a name").returncode == 2
