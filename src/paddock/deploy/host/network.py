@@ -66,11 +66,11 @@ def proxies(answer: Answer, environment: dict[str, str]) -> tuple[Proxy, ...]:
         if text.lstrip().startswith(("#", "//", ";")):
             continue
         for match in re.finditer(
-            r"(?P<name>[A-Za-z:_]*proxy)[\"']?\s*[=:\s]\s*[\"']?(?P<value>[^\s\"',;]+)",
+            r"(?P<name>[A-Za-z:_]*proxy)[\"']?\s*[=:\s]\s*[\"']?(?P<value>[^\s\"';]+)",
             text,
             re.IGNORECASE,
         ):
-            proxy = Proxy(match["name"], credentials(match["value"]), path)
+            proxy = Proxy(match["name"], credentials(match["value"].rstrip(",")), path)
             if proxy not in found:
                 found.append(proxy)
     return tuple(found)
