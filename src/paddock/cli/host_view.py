@@ -110,10 +110,11 @@ def _machine(host: Host) -> Iterator[tuple[str, Text | str | None]]:
     cores = f"{cpu.cores} cores" if cpu.cores else None
     threads = f"{cpu.threads} threads" if cpu.threads else None
     usable = f"{cpu.usable} usable" if cpu.usable and cpu.usable != cpu.threads else None
+    quota = f"{cpu.quota:g} CPUs' time" if cpu.quota else None
     nodes = f"{cpu.numa_nodes} NUMA nodes" if cpu.numa_nodes and cpu.numa_nodes > 1 else None
     yield (
         "cpu",
-        _join(f"{sockets}{cpu.model}" if cpu.model else None, cores, threads, usable, nodes),
+        _join(f"{sockets}{cpu.model}" if cpu.model else None, cores, threads, usable, quota, nodes),
     )
     yield "", Text(" ".join(_instruction_sets(cpu.flags)), style="dim")
     if memory.total is not None:

@@ -57,6 +57,7 @@ def npu1(tmp_path_factory: pytest.TempPathFactory) -> simhost.SimulatedHost:
         "/etc/hccn.conf": recorded("hccn-conf-x8"),
         "/etc/ascend_install.info": recorded("910a-install-info"),
         "/etc/ld.so.conf.d/ascend.conf": f"{ascend}/driver/lib64/driver\n",
+        "/etc/ssh/sshd_config": "#Port 22\nPort 223\nPermitRootLogin yes\nUsePAM yes\n",
         "/etc/pip.conf": "[global]\nindex-url = https://me:secret@pypi.example.org/simple?token=abc\n",
         "/root/.bashrc": f"source {ascend}/ascend-toolkit/set_env.sh\nexport HF_TOKEN=hf_secret\n",
         "/recorded/info": recorded("910b4-x8-fresh"),
@@ -186,6 +187,10 @@ def test_libraries_and_startup_files(facts: Host) -> None:
     path = "/usr/local/Ascend/driver/lib64/driver/libdrvdsmi_host.so"
     assert library.loads_from == path
     assert library.paths == (path,)
+    missing = facts.library("libdcmi.so")
+    assert missing is not None
+    assert (missing.paths, missing.loads_from) == ((), None)
+    assert [line.text for line in facts.sshd] == ["Port 223", "PermitRootLogin yes"]
     assert ("/root/.bashrc", "source /usr/local/Ascend/ascend-toolkit/set_env.sh") in {
         (line.path, line.text) for line in facts.startup
     }

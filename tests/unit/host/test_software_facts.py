@@ -39,7 +39,7 @@ def test_docker_that_answers() -> None:
     one, two = engines.containers(found)
     assert (one.name, one.id, one.privileged) == ("mf", "0123456789ab", False)
     assert one.devices == ("/dev/davinci0", "/dev/davinci_manager")
-    assert one.visible_devices == "0-1"
+    assert (one.visible_devices, one.published) == ("0-1", ("22/tcp",))
     assert (two.name, two.devices, two.privileged, two.network) == ("db", (), True, "host")
 
 
@@ -51,6 +51,7 @@ runtime ascend
 network bridge
 device /dev/davinci0
 device /dev/davinci_manager
+publish 22/tcp
 env ASCEND_VISIBLE_DEVICES=0-1
 container /db
 id ff

@@ -74,6 +74,14 @@ def test_memory_limits_of_control_groups(limit: str, expected: int | None) -> No
     assert (memory.total, memory.limit, memory.available) == (2**34, expected, None)
 
 
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [("max 100000", None), ("250000 100000", 2.5), ("-1 100000", None), ("", None), ("max", None)],
+)
+def test_processor_time_of_control_groups(limit: str, expected: float | None) -> None:
+    assert system.cpu(answer(**{"cpu limit": limit}), []).quota == expected
+
+
 def test_file_systems() -> None:
     found = answer(
         **{

@@ -128,6 +128,21 @@ memory_limit() {
   done </proc/self/cgroup
 }
 
+cpu_limit() { # microseconds of time and of the period in which they are granted
+  while IFS=: read -r id kind path; do
+    case $id:$kind in
+    0:) cat "/sys/fs/cgroup$path/cpu.max" || cat /sys/fs/cgroup/cpu.max ;;
+    *:*cpu,* | *:cpu | *,cpu)
+      for group in "/sys/fs/cgroup/cpu$path" /sys/fs/cgroup/cpu; do
+        [ -r "$group/cpu.cfs_quota_us" ] || continue
+        printf '%s %s\n' "$(cat "$group/cpu.cfs_quota_us")" "$(cat "$group/cpu.cfs_period_us")"
+        break
+      done
+      ;;
+    esac
+  done </proc/self/cgroup
+}
+
 mounts() {
   while read -r device mount kind options _; do
     case ,$options, in *,ro,*) mode=ro ;; *) mode=rw ;; esac
@@ -174,6 +189,11 @@ startup() {
     /etc/profile.d/*.sh /etc/bash.bashrc /etc/bashrc "$HOME/.bashrc" "$HOME/.bash_profile" \
     "$HOME/.profile" "$HOME/.zshrc" | hide
   grep -HE '^/' /etc/ld.so.conf /etc/ld.so.conf.d/*.conf
+}
+
+sshd() {
+  grep -HiE '^[[:space:]]*(Port|ListenAddress|PermitRootLogin|PasswordAuthentication|AllowUsers)[[:space:]]' \
+    /etc/ssh/sshd_config.d/*.conf /etc/ssh/sshd_config
 }
 
 # 3. Network, packages, tools
@@ -492,6 +512,7 @@ accelerators() {
 
 # 6. Containers
 
+# shellcheck disable=SC2016 # the variables are the template's
 holders='container {{.Name}}
 id {{.Id}}
 image {{.Config.Image}}
@@ -499,6 +520,7 @@ privileged {{.HostConfig.Privileged}}
 runtime {{.HostConfig.Runtime}}
 network {{.HostConfig.NetworkMode}}
 {{range .HostConfig.Devices}}device {{.PathOnHost}}
+{{end}}{{range $port, $to := .HostConfig.PortBindings}}publish {{$port}}
 {{end}}{{range .Config.Env}}env {{.}}
 {{end}}'
 
@@ -506,7 +528,7 @@ containers() { # ENGINE: only two variables of each container's environment, whi
   ids=$($limit "$1" ps -q)
   # shellcheck disable=SC2086 # one word for each container
   [ -z "$ids" ] || $limit "$1" inspect --format "$holders" $ids |
-    grep -E '^(container|id|image|privileged|runtime|network|device|env (ASCEND|NVIDIA)_VISIBLE_DEVICES=)'
+    grep -E '^(container|id|image|privileged|runtime|network|device|publish|env (ASCEND|NVIDIA)_VISIBLE_DEVICES=)'
 }
 
 engines() {
@@ -619,9 +641,10 @@ machine() {
   say 'first environment' first_environment
   for name in libc modules security cpu; do say $name $name; done
   say 'memory limit' memory_limit
+  say 'cpu limit' cpu_limit
   run 'df -P -k' df -P -k
   run 'df -P -k /dev/shm' df -P -k /dev/shm
-  for name in mounts user confinement timezone startup interfaces listening tools libraries; do say $name $name; done
+  for name in mounts user confinement timezone startup sshd interfaces listening tools libraries; do say $name $name; done
   say 'clock source' clock_source
   say utf8 utf8
   ! command -v ss >/dev/null || run 'ss -Hltnp' ss -Hltnp

@@ -6,12 +6,12 @@ import re
 
 from paddock.deploy.host.facts import (
     NOT_ASKED,
+    ConfigLine,
     Library,
     ModelConfig,
     ModelFile,
     Note,
     Python,
-    StartupLine,
     Tool,
 )
 from paddock.deploy.host.frames import Answer, Frame
@@ -109,17 +109,13 @@ def libraries(answer: Answer) -> tuple[Library, ...]:
             loads[name] = path or None
         elif kind == "disk" and path not in copies.setdefault(name, []):
             copies[name].append(path)
-    return tuple(
-        Library(name, tuple(copies.get(name, ())), path)
-        for name, path in loads.items()
-        if path or copies.get(name)
-    )
+    return tuple(Library(name, tuple(copies.get(name, ())), path) for name, path in loads.items())
 
 
-def startup(answer: Answer) -> tuple[StartupLine, ...]:
-    """Lines of shell and loader configuration that bear on accelerators, in the order read."""
-    pairs = [line.partition(":") for line in answer.lines("startup")]
-    return tuple(StartupLine(path, text.strip()) for path, _, text in pairs if text.strip())
+def config_lines(answer: Answer, name: str) -> tuple[ConfigLine, ...]:
+    """The lines of a frame that names the file before each, in the order read."""
+    pairs = [line.partition(":") for line in answer.lines(name)]
+    return tuple(ConfigLine(path, text.strip()) for path, _, text in pairs if text.strip())
 
 
 def model_files(answer: Answer) -> tuple[ModelFile, ...]:

@@ -128,9 +128,16 @@ def cpu(answer: Answer, notes: list[Note]) -> Cpu:
         cores=whole(counts.get("cores")) or None,
         threads=_count_range(counts.get("online")),
         usable=_count_range(allowed),
+        quota=min(filter(None, map(_quota, answer.lines("cpu limit"))), default=None),
         numa_nodes=_count_range(counts.get("nodes")),
         flags=tuple(sorted(flags)),
     )
+
+
+def _quota(line: str) -> float | None:
+    """``200000 100000`` is two CPUs; ``max`` and -1 are no limit."""
+    words = [whole(word) for word in line.split()]
+    return words[0] / words[1] if len(words) == 2 and words[0] and words[1] else None
 
 
 def _count_range(text: str | None) -> int | None:
