@@ -237,18 +237,19 @@ class ContainerRunner:
         """See Runner."""
         words = [self.engine, "exec", "-i", self.name, "env", "LC_ALL=C", *argv]
         output = self.on.run(words, timeout=timeout, stdin=stdin)
-        if not output.ok and not output.stdout:
-            self._check(output)
+        # docker says on stdout that it could not start a program, all else on stderr.
+        if not output.ok and (not output.stdout or output.stdout.startswith("OCI runtime")):
+            self._check(output.exit_code, output.stderr + output.stdout)
         return output
 
     def read(self, path: str) -> str | None:
         """See Runner."""
         return _read_by_cat(self, path)
 
-    def _check(self, output: Output) -> None:
+    def _check(self, exit_code: int, text: str) -> None:
         """Raises Unreachable where it was the engine that failed and not the program."""
-        said = output.stderr.lower()
-        reason = _last_line(output.stderr)
+        said = text.lower()
+        reason = _last_line(text)
         if "no such container" in said or "no container with name" in said:
             raise Unreachable(
                 f"there is no container {self.name!r}: {reason}",
@@ -264,12 +265,12 @@ class ContainerRunner:
                 f"{self.engine} does not answer: {reason}",
                 hint="start its daemon, or join the group that may use it",
             )
-        if output.exit_code == NOT_FOUND and self.engine in said:
+        if exit_code == NOT_FOUND and self.engine in said:
             raise NoProgram(
                 f"there is no {self.engine} on {self.on.target}",
                 hint=f"name another engine: {', '.join(ENGINES)}",
             )
-        if output.exit_code in (126, NOT_FOUND) and "oci runtime" in said:
+        if exit_code in (126, NOT_FOUND) and "oci runtime" in said:
             raise Unreachable(
                 f"the container {self.name!r} cannot run programs: {reason}",
                 hint="an image without a shell and env cannot be looked into",

@@ -150,7 +150,11 @@ def _free(free: int | None, total: int | None) -> str:
 
 def _disks(filesystems: tuple[Filesystem, ...]) -> list[str]:
     """The places where something can be put, the roomiest first, and those that are full."""
-    real = {f.device + f.mount: f for f in filesystems if f.total and f.total > GIB}
+    # One device may be mounted in many places, in a container even over single files.
+    real: dict[str, Filesystem] = {}
+    for f in sorted(filesystems, key=lambda f: len(f.mount)):
+        if f.total and f.total > GIB:
+            real.setdefault(f.device if f.device.startswith("/") else f.mount, f)
     kept = [
         f
         for f in real.values()

@@ -247,6 +247,13 @@ def test_why_a_container_could_not_be_entered(
         ContainerRunner("web").run(["true"])
 
 
+def test_docker_says_on_stdout_that_a_program_could_not_start(stand_in: Path) -> None:
+    said = 'OCI runtime exec failed: exec: "env": executable file not found in $PATH: unknown'
+    program(stand_in, "docker", f"cat <<'X'\n{said}\nX\nexit 126")
+    with pytest.raises(Unreachable, match="cannot run programs"):
+        ContainerRunner("web").run(["true"])
+
+
 def test_an_engine_that_is_not_there(stand_in: Path) -> None:
     with pytest.raises(NoProgram, match="no isula on local"):
         ContainerRunner("web", "isula").run(["true"])
