@@ -122,7 +122,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Locale:
-    """``lang`` is what the session has; ``utf8`` tells whether a UTF-8 locale exists."""
+    """``lang`` is what the shell that answered had; ``utf8`` tells whether a UTF-8 locale exists."""
 
     lang: str | None = None
     utf8: bool | None = None

@@ -264,7 +264,7 @@ def _time(words: list[str]) -> float | None:
 
 
 def locale(answer: Answer) -> Locale:
-    """The session's language, and whether the machine has any UTF-8 locale."""
+    """The language that is set, and whether the machine has any UTF-8 locale."""
     lang, utf8 = answer.lines("lang"), answer.lines("utf8")
     return Locale(
         lang=lang[0] if lang else None,
