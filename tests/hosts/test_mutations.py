@@ -24,7 +24,7 @@ from paddock.errors import PaddockError
 
 def facts(parts: list[Frame]) -> Host:
     document = frames.compose(parts)
-    return probe.host(document, target="mutation", reader=0.0, seconds=0.0)
+    return probe.host(document, target="mutation")
 
 
 def cut(text: str) -> Iterator[str]:
