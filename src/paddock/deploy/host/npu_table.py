@@ -223,7 +223,9 @@ def _values(cells: list[str], part: str, reader: _Reader) -> dict[str, str | Non
         if not columns:
             continue
         texts = _by_place(cell, columns)
-        if texts is None and reader.whole_heads[part]:
+        # One number alone may be that of a neighbour whose head is missing.
+        alone = len(columns) == 1 and columns[0].kind == _INT
+        if texts is None and reader.whole_heads[part] and not alone:
             texts = _by_kind(cell, columns)
         if texts is None:
             texts = [""] * len(columns)
