@@ -36,9 +36,9 @@ GARBAGE = (
 
 
 def damaged(text: str, chance: random.Random) -> Iterator[str]:
-    yield from GARBAGE
+    yield from chance.sample(GARBAGE, 5)
     lines = text.splitlines()
-    for _ in range(2):
+    for _ in range(1):
         if lines:
             at = chance.randrange(len(lines))
             line = lines[at]
