@@ -37,18 +37,12 @@ GARBAGE = (
 
 def damaged(text: str, chance: random.Random) -> Iterator[str]:
     yield from chance.sample(GARBAGE, 5)
-    lines = text.splitlines()
-    for _ in range(1):
-        if lines:
-            at = chance.randrange(len(lines))
-            line = lines[at]
-            cut = chance.randrange(len(line) + 1)
-            for changed in (
-                line[:cut],
-                line[cut:],
-                line[:cut] + chance.choice(GARBAGE) + line[cut:],
-            ):
-                yield "\n".join([*lines[:at], changed, *lines[at + 1 :]])
+    if lines := text.splitlines():
+        at = chance.randrange(len(lines))
+        line = lines[at]
+        cut = chance.randrange(len(line) + 1)
+        for changed in (line[:cut], line[cut:], line[:cut] + chance.choice(GARBAGE) + line[cut:]):
+            yield "\n".join([*lines[:at], changed, *lines[at + 1 :]])
     words = text.split(" ")
     chance.shuffle(words)
     yield " ".join(words[:200])
