@@ -12,6 +12,7 @@ from paddock.cli import (
     chat,
     convert,
     export,
+    host,
     inspect,
     key,
     make_random,
@@ -46,6 +47,7 @@ ORDER = (
     "make-random",
     "bench",
     "profile",
+    "host",
 )
 """The commands as the help lists them; typer would put groups last."""
 
@@ -80,6 +82,7 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(make_random.EXAMPLES))(make_random.make_random)
     app.add_typer(bench.app, name="bench", cls=Group, epilog=examples(bench.EXAMPLES))
     app.command(cls=Command, epilog=examples(profile.EXAMPLES))(profile.profile)
+    app.command(cls=Command, epilog=examples(host.EXAMPLES))(host.host)
     return app
 
 
