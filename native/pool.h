@@ -22,19 +22,21 @@ inline void relax() {
 #endif
 }
 
-// run() hands out chunks 0..n-1 through one counter. The caller works too and waits only for chunks
-// that were taken: a thread that is asleep, or whose core is busy with something else, costs its
-// share and no more. One caller at a time.
+// run() hands out chunks 0..n-1: each thread takes those of its own range in order, so that it reads
+// memory in one stream, and then from the ends of the others' ranges. The caller works too and waits
+// only for chunks that were taken: a thread that is asleep, or whose core is busy with something else,
+// costs its share and no more. One caller at a time.
 class Pool {
   public:
     using Chunk = void (*)(const void* context, int chunk);
 
-    explicit Pool(int threads) : owner_(getpid()) {
+    explicit Pool(int threads)
+        : ranges_(static_cast<size_t>(threads > 1 ? threads : 1)), owner_(getpid()) {
         for (int i = 1; i < threads; i++) {
             try {
-                workers_.emplace_back([this] { serve(); });
+                workers_.emplace_back([this, i] { serve(i); });
             } catch (...) {
-                break;  // no more threads to be had: the caller does the rest
+                break;  // no more threads to be had: the others take its chunks
             }
         }
     }
@@ -59,13 +61,17 @@ class Pool {
         context_ = context;
         done_.store(0, std::memory_order_relaxed);
         round_++;
-        // Sequentially consistent against the sleepers' own order: count, then look at the ticket.
-        ticket_.store(static_cast<uint64_t>(round_) << 40 | static_cast<uint64_t>(n) << 20);
+        const auto parts = static_cast<int64_t>(ranges_.size());
+        // Sequentially consistent against the sleepers' own order: count, then look at the ranges.
+        for (int64_t i = 0; i < parts; i++)
+            ranges_[i].left.store(
+                range(round_, static_cast<uint64_t>(n * i / parts),
+                      static_cast<uint64_t>(n * (i + 1) / parts)));
         if (sleepers_.load() > 0) {
             { std::lock_guard<std::mutex> hold(lock_); }
             wake_.notify_all();
         }
-        while (take()) {
+        while (take(0)) {
         }
         for (int spins = 0; done_.load(std::memory_order_acquire) != n; spins++) {
             if (spins < 4096) {
@@ -76,48 +82,72 @@ class Pool {
         }
     }
 
-    static constexpr int max_chunks = (1 << 20) - 4096;  // room for threads that count past the end
+    static constexpr int max_chunks = 1 << 20;
 
   private:
-    // 24 bits of round, 20 of chunks in it, 20 of the next one: read together, so that a latecomer
-    // never mixes two rounds. While a chunk is out its round cannot end, so work_ and context_ are
-    // those of the ticket.
-    static bool open(uint64_t ticket) { return (ticket & mask) < (ticket >> 20 & mask); }
+    // What is left of a thread's share: 22 bits of round, 21 of its end, 21 of the next chunk. Read and
+    // changed together, so that a latecomer never mixes two rounds. While a chunk is out its round
+    // cannot end, so work_ and context_ are those of the range that it was taken from.
+    struct alignas(64) Range {
+        std::atomic<uint64_t> left{0};
+    };
 
-    bool take() {
-        if (!open(ticket_.load(std::memory_order_relaxed))) return false;
-        const uint64_t ticket = ticket_.fetch_add(1, std::memory_order_acq_rel);
-        if (!open(ticket)) return false;
-        work_(context_, static_cast<int>(ticket & mask));
-        done_.fetch_add(1, std::memory_order_release);
-        return true;
+    static constexpr uint64_t mask = (1 << 21) - 1;
+
+    static uint64_t range(uint32_t round, uint64_t next, uint64_t end) {
+        return static_cast<uint64_t>(round) << 42 | end << 21 | next;
     }
 
-    void serve() {
+    static bool open(uint64_t left) { return (left & mask) < (left >> 21 & mask); }
+
+    bool any() const {
+        for (const Range& one : ranges_)
+            if (open(one.left.load())) return true;
+        return false;
+    }
+
+    // A chunk of the thread's own, else the last of another's.
+    bool take(int self) {
+        const int n = static_cast<int>(ranges_.size());
+        for (int i = 0; i < n; i++) {
+            std::atomic<uint64_t>& left = ranges_[(self + i) % n].left;
+            uint64_t seen = left.load(std::memory_order_relaxed);
+            while (open(seen)) {
+                const uint64_t rest = i == 0 ? seen + 1 : seen - (mask + 1);
+                if (!left.compare_exchange_weak(seen, rest, std::memory_order_acq_rel)) continue;
+                const uint64_t chunk = i == 0 ? seen & mask : (seen >> 21 & mask) - 1;
+                work_(context_, static_cast<int>(chunk));
+                done_.fetch_add(1, std::memory_order_release);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    void serve(int self) {
         while (!stop_.load()) {
-            while (take()) {
+            while (take(self)) {
             }
             const auto end = std::chrono::steady_clock::now() + spin;
             bool found = false;
             do {
                 for (int i = 0; i < 64 && !found; i++) {
                     relax();
-                    found = open(ticket_.load(std::memory_order_relaxed));
+                    found = any();
                 }
             } while (!found && std::chrono::steady_clock::now() < end);
             if (found) continue;
             std::unique_lock<std::mutex> hold(lock_);
             sleepers_.fetch_add(1);
-            wake_.wait(hold, [this] { return stop_.load() || open(ticket_.load()); });
+            wake_.wait(hold, [this] { return stop_.load() || any(); });
             sleepers_.fetch_sub(1);
         }
     }
 
-    static constexpr uint64_t mask = (1 << 20) - 1;
     // Longer than what lies between two tokens, short enough not to be noticed by anyone else.
     static constexpr std::chrono::microseconds spin{200};
 
-    alignas(64) std::atomic<uint64_t> ticket_{0};
+    std::vector<Range> ranges_;
     alignas(64) std::atomic<int> done_{0};
     alignas(64) std::atomic<int> sleepers_{0};
     std::atomic<bool> stop_{false};
