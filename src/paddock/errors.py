@@ -17,6 +17,8 @@ PaddockError                 says what, with which value, and (hint) what to do
 │   ├── Unreachable          no connection, no such container, no right to enter
 │   └── TimedOut             no answer within the time given
 ├── FactsError               recorded facts of a host that cannot be read
+├── CatalogError             compatibility data or a lock file that cannot be read
+├── NoStack                  no consistent set of versions; carries what could be given up
 ├── DeviceError              a device that is absent, or asked for what it cannot do
 └── GenerationError          a request that cannot be served
     └── PromptTooLong        more tokens than the model or the cache holds
@@ -111,6 +113,14 @@ class TimedOut(RunnerError):
 
 class FactsError(PaddockError):
     """Recorded facts of a host that cannot be read."""
+
+
+class CatalogError(PaddockError):
+    """Compatibility data or a lock file that cannot be read."""
+
+
+class NoStack(PaddockError):
+    """No consistent set of versions fulfils the wish."""
 
 
 class DeviceError(PaddockError):
