@@ -34,7 +34,7 @@ KEYS = {
     "component": {"id", "title", "scheme", "kind", "open"},
     "table": {
         *("source", "date", "level", "columns", "rows"),
-        *("releases", "why", "id", "only_with"),
+        *("releases", "why", "id", "only_with", "further"),
     },
     "artifact": {
         *("component", "kind", "file", "url", "when", "names"),
@@ -192,6 +192,7 @@ def _pairing(
         why=cells.get("why") or _get(table, "why", str, where, ""),
         id=_get(table, "id", str, where, ""),
         only_with=tuple(_get(table, "only_with", list, where, [])),
+        further=_get(table, "further", bool, where, False),
     )
 
 

@@ -72,14 +72,15 @@ class Release:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pairing:
     """Versions of ``subject`` and of ``object`` that go together (or not, if reported bad).
 
     The subject decides: a release with pairings to a component goes with nothing else of it, a
-    release without any leaves it open. A reported-bad pairing overrules every other. ``only_with``
-    names components that must be part of a stack for the pairing to matter. ``id`` is what
-    ``--allow`` takes; only reported-bad pairings have one.
+    release without any leaves it open. Pairings of the same two components are alternatives;
+    those that are ``further`` must hold besides the others. A reported-bad pairing overrules both.
+    ``only_with`` names components that must be part of a stack for the pairing to matter. ``id``
+    is what ``--allow`` takes; only reported-bad pairings have one.
     """
 
     subject: str
@@ -92,6 +93,7 @@ class Pairing:
     why: str = ""
     id: str = ""
     only_with: tuple[str, ...] = ()
+    further: bool = False
 
 
 @dataclass(frozen=True, slots=True)
