@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class PaddockError(Exception):
@@ -120,7 +121,16 @@ class CatalogError(PaddockError):
 
 
 class NoStack(PaddockError):
-    """No consistent set of versions fulfils the wish."""
+    """No consistent set of versions fulfils the wish.
+
+    ``explanations`` has one ``paddock.deploy.resolve.Explanation`` for each independent conflict.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, explanations: tuple[Any, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.explanations = explanations
 
 
 class DeviceError(PaddockError):

@@ -9,7 +9,7 @@ fact of this host, the refusal of a pair that is reported bad.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from paddock.deploy.catalog import Catalog, Level, Pairing, Recipe
@@ -41,16 +41,18 @@ class Cell:
     rule: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Edge:
     """The pairs of two variables that go together. A pair that is not in ``cells`` does not.
 
-    ``a`` is the subject: the side whose publisher says what it needs.
+    ``a`` is the subject: the side whose publisher says what it needs. ``refusals`` say of pairs
+    that a rule refuses why it does.
     """
 
     a: str
     b: str
     cells: Mapping[tuple[int, int], Cell]
+    refusals: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -144,6 +146,8 @@ def _wishes(catalog: Catalog, wish: Wish) -> Iterator[Demand]:
 
 def _variables(recipe: Recipe, wish: Wish, restrictions: list[Demand]) -> list[str]:
     asked = {name for demand in restrictions for name in demand.values} | set(wish.with_)
+    if "image" in asked:
+        asked |= {"os", "glibc"}  # those of the image
     names = [n for n in recipe.components if n in asked or n not in recipe.on_demand]
     pinned = {pin.component for pin in wish.pins} | set(wish.with_)
     if missing := sorted(pinned - set(names)):
@@ -201,13 +205,14 @@ def _edges(
             )
             if not mine:
                 continue
+            refusals: dict[tuple[int, int], str] = {}
             if (a, b) == ("cann", "driver"):
-                cells = _driver_cells(catalog, view, variables, mine)
+                cells = _driver_cells(catalog, view, variables, mine, refusals)
             elif (a, b) == ("driver", "firmware"):
                 cells = _firmware_cells(catalog, view, variables, mine)
             else:
                 cells = _cells(variables[a], variables[b], mine)
-            yield Edge(a, b, cells)
+            yield Edge(a, b, cells, refusals)
 
 
 def _cells(
@@ -260,6 +265,7 @@ def _driver_cells(
     view: HostView,
     variables: Mapping[str, tuple[Value, ...]],
     rows: tuple[Pairing, ...],
+    refusals: dict[tuple[int, int], str],
 ) -> dict[tuple[int, int], Cell]:
     """Matched pairs first, the rule of families where there is none, bad ones over both."""
     toolkits, drivers = variables["cann"], variables["driver"]
@@ -280,6 +286,11 @@ def _driver_cells(
                 cells[i, j] = Cell(REPORTED_BAD, tuple(bad), bad[0].id)
             elif ruled is not None:
                 cells[i, j] = ruled
+            else:
+                refusals[i, j] = (
+                    f"the toolkit is {one.family} and works with {_short(one)}, "
+                    f"the driver is {other.family} and works with {_short(other)}"
+                )
     return cells
 
 
@@ -291,6 +302,11 @@ def _ruled(one: VersionFile, other: VersionFile, verdict: Verdict) -> Cell | Non
         rule = f"the version files that are known do not tell (families {families})"
         return Cell(NOT_VERIFIED, needs=UNVERIFIED, rule=rule)
     return None
+
+
+def _short(file: VersionFile) -> str:
+    """The families a version file lists, without what they have in common."""
+    return ", ".join(name.replace("V100R001", "") for name in file.compatible)
 
 
 def _firmware_cells(

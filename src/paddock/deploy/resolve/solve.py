@@ -11,10 +11,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from paddock.deploy.resolve.problem import DERIVED, NOT_VERIFIED, REPORTED_BAD, Edge, Problem, Value
+from paddock.deploy.resolve.problem import DERIVED, NOT_VERIFIED, REPORTED_BAD, Demand, Edge, Problem, Value
 
 UNBOUNDED = 10**12
-_STEPS = (0, DERIVED, NOT_VERIFIED, REPORTED_BAD)
+STEPS = (0, DERIVED, NOT_VERIFIED, REPORTED_BAD)
+"""The kinds of pairs by cost: masks hold, for each step, the pairs that cost at most this."""
+
+VOUCHED = STEPS.index(DERIVED)
+"""The step up to which somebody vouches for a pair."""
+
+ANY = len(STEPS) - 1
 
 Domains = dict[str, int]
 
@@ -28,7 +34,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Arc:
+class Arc:
     """One direction of an edge: for each value here, the mask of values there, by cost step."""
 
     here: str
@@ -44,7 +50,17 @@ class Solver:
         self.demands = {demand.name: demand for demand in problem.demands}
         assert len(self.demands) == len(problem.demands), "demands have names of their own"
         self._full = {name: (1 << len(v)) - 1 for name, v in problem.variables.items()}
-        self._arcs: dict[tuple[int, frozenset[str]], tuple[_Arc, _Arc]] = {}
+        self._arcs: dict[tuple[Edge, frozenset[str]], tuple[Arc, Arc]] = {}
+
+    def with_demand(self, demand: Demand) -> Solver:
+        """A solver of the same problem with one demand more, which shares what was computed."""
+        problem = self.problem
+        more = Problem(
+            problem.variables, problem.edges, (demand, *problem.demands), problem.allowed
+        )
+        solver = Solver(more)
+        solver._arcs = self._arcs
+        return solver
 
     def domains(self, demands: Collection[str]) -> Domains:
         """The values that the named pins and facts leave."""
@@ -66,7 +82,7 @@ class Solver:
         """Whether anything at all satisfies these demands (under these edges, if given)."""
         arcs = self._graph(self.allowed(demands), edges)
         start = self.domains(demands)
-        if not propagate(start, arcs, set(start), len(_STEPS) - 1):
+        if not propagate(start, arcs, set(start), ANY):
             return False
         return self._any(start, arcs) is not None
 
@@ -75,7 +91,7 @@ class Solver:
         allowed = self.allowed(demands)
         arcs = self._graph(allowed, None)
         start = self.domains(demands)
-        if not propagate(start, arcs, set(start), len(_STEPS) - 1):
+        if not propagate(start, arcs, set(start), ANY):
             return None
         search = _Search(self, list(self._full), arcs, allowed)
         search.run(start, 0, 0)
@@ -85,7 +101,7 @@ class Solver:
         values = {name: variables[name][place] for name, place in search.found.items()}
         return Found(values, search.cost)
 
-    def _any(self, domains: Domains, arcs: Mapping[str, list[_Arc]]) -> Domains | None:
+    def _any(self, domains: Domains, arcs: Mapping[str, list[Arc]]) -> Domains | None:
         """Any consistent assignment, the smallest domain first."""
         open_ = [name for name, mask in domains.items() if mask & (mask - 1)]
         if not open_:
@@ -93,7 +109,7 @@ class Solver:
         name = min(open_, key=lambda n: domains[n].bit_count())
         for bit in _bits(domains[name]):
             trial = {**domains, name: 1 << bit}
-            if propagate(trial, arcs, {name}, len(_STEPS) - 1):
+            if propagate(trial, arcs, {name}, ANY):
                 found = self._any(trial, arcs)
                 if found is not None:
                     return found
@@ -101,36 +117,36 @@ class Solver:
 
     def _graph(
         self, allowed: frozenset[str], edges: Sequence[int] | None
-    ) -> dict[str, list[_Arc]]:
+    ) -> dict[str, list[Arc]]:
         """The arcs by the variable they start from."""
-        graph: dict[str, list[_Arc]] = {name: [] for name in self._full}
-        for i in range(len(self.problem.edges)) if edges is None else edges:
-            for arc in self.arcs(i, allowed):
+        graph: dict[str, list[Arc]] = {name: [] for name in self._full}
+        every = self.problem.edges
+        for edge in every if edges is None else (every[number] for number in edges):
+            for arc in self.arcs(edge, allowed):
                 graph[arc.here].append(arc)
         return graph
 
-    def arcs(self, number: int, allowed: frozenset[str]) -> tuple[_Arc, _Arc]:
+    def arcs(self, edge: Edge, allowed: frozenset[str]) -> tuple[Arc, Arc]:
         """Both directions of an edge under what is allowed."""
-        edge = self.problem.edges[number]
-        index = (number, allowed & edge.names)
+        index = (edge, allowed & edge.names)
         if index not in self._arcs:
             self._arcs[index] = self._masks(edge, index[1])
         return self._arcs[index]
 
-    def _masks(self, edge: Edge, allowed: frozenset[str]) -> tuple[_Arc, _Arc]:
+    def _masks(self, edge: Edge, allowed: frozenset[str]) -> tuple[Arc, Arc]:
         sizes = [len(self.problem.variables[name]) for name in (edge.a, edge.b)]
-        there = [[0] * sizes[0] for _ in _STEPS]
-        back = [[0] * sizes[1] for _ in _STEPS]
+        there = [[0] * sizes[0] for _ in STEPS]
+        back = [[0] * sizes[1] for _ in STEPS]
         for (i, j), cell in edge.cells.items():
             if cell.needs and cell.needs not in allowed:
                 continue
-            for step, cost in enumerate(_STEPS):
+            for step, cost in enumerate(STEPS):
                 if cell.cost <= cost:
                     there[step][i] |= 1 << j
                     back[step][j] |= 1 << i
         return (
-            _Arc(edge.a, edge.b, tuple(map(tuple, there))),
-            _Arc(edge.b, edge.a, tuple(map(tuple, back))),
+            Arc(edge.a, edge.b, tuple(map(tuple, there))),
+            Arc(edge.b, edge.a, tuple(map(tuple, back))),
         )
 
 
@@ -141,7 +157,7 @@ class _Search:
         self,
         solver: Solver,
         order: list[str],
-        arcs: Mapping[str, list[_Arc]],
+        arcs: Mapping[str, list[Arc]],
         allowed: frozenset[str],
     ) -> None:
         self.order = order
@@ -188,12 +204,12 @@ class _Search:
 
 def _step(budget: int) -> int:
     """The dearest kind of pair that a budget still pays for; -1 for none."""
-    return sum(cost <= budget for cost in _STEPS) - 1
+    return sum(cost <= budget for cost in STEPS) - 1
 
 
 def propagate(
     domains: Domains,
-    arcs: Mapping[str, list[_Arc]],
+    arcs: Mapping[str, list[Arc]],
     changed: set[str],
     step: int,
     decided: Collection[str] = (),
@@ -211,17 +227,21 @@ def propagate(
         for arc in arcs[name]:
             if arc.there in decided and name in decided:
                 continue
-            masks = arc.masks[step]
-            reach = 0
-            for bit in _bits(mask):
-                reach |= masks[bit]
-            left = domains[arc.there] & reach
+            left = domains[arc.there] & reach(mask, arc.masks[step])
             if left != domains[arc.there]:
                 if not left:
                     return False
                 domains[arc.there] = left
                 waiting.add(arc.there)
     return True
+
+
+def reach(mask: int, masks: Sequence[int]) -> int:
+    """Every value that one of the values in ``mask`` goes with."""
+    there = 0
+    for bit in _bits(mask):
+        there |= masks[bit]
+    return there
 
 
 def _bits(mask: int) -> Iterator[int]:
