@@ -15,7 +15,7 @@ from paddock.deploy.host.machine import DeviceNode
 class NpuProcess:
     """A process on a chip, from the second table of ``npu-smi info``."""
 
-    pid: int
+    pid: int | None
     name: str | None = None
     memory_bytes: int | None = None
 
@@ -181,14 +181,56 @@ class PlatformConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class HccnAddress:
-    """A chip's own network address in /etc/hccn.conf."""
+class HccnPort:
+    """A chip's own network port: what /etc/hccn.conf sets and what hccn_tool says of it.
+
+    ``link`` is ``UP`` or ``DOWN``; ``health`` is the text after ``net health status:``;
+    ``live_address`` and ``live_netmask`` are what the port really has.
+    """
 
     device: int
     address: str | None = None
     netmask: str | None = None
     gateway: str | None = None
     netdetect: str | None = None
+    live_address: str | None = None
+    live_netmask: str | None = None
+    link: str | None = None
+    health: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """One line of a rank table: ``rank`` runs on ``device`` of ``server``."""
+
+    rank: int
+    device: int
+    device_address: str | None = None
+    server: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankTable:
+    """A rank table file of HCCL. ``version`` is ``1.0``, or None for the older form."""
+
+    path: str
+    version: str | None = None
+    status: str | None = None
+    ranks: tuple[Rank, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """An installation that a driver or firmware package logged, by the host's own clock.
+
+    ``package`` is ``Driver`` or ``Firmware``; ``finished`` is ``2025-07-17 10:36:24``;
+    ``reboot`` tells whether it asked for one.
+    """
+
+    package: str
+    finished: str
+    reboot: bool
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +248,8 @@ class Ascend:
 
     ``scripts`` are the set_env.sh files found; whether one was sourced shows in
     ``Host.environment`` (ASCEND_HOME_PATH, ATB_HOME_PATH). ``namespace`` is
-    /proc/uda/namespace_node: which namespace holds which card.
+    /proc/uda/namespace_node, which namespace holds which card: read only where npu-smi was told
+    that a card is taken (-8020), because reading it makes the driver drop dead namespaces.
     """
 
     npu_smi: NpuSmi | None = None
@@ -215,7 +258,9 @@ class Ascend:
     nodes: tuple[DeviceNode, ...] = ()
     components: tuple[Component, ...] = ()
     install_info: dict[str, str] = field(default_factory=dict)
-    hccn: tuple[HccnAddress, ...] = ()
+    hccn: tuple[HccnPort, ...] = ()
+    rank_tables: tuple[RankTable, ...] = ()
+    installs: tuple[Install, ...] = ()
     scripts: tuple[str, ...] = ()
     platform: tuple[PlatformConfig, ...] = ()
     docker_runtime: str | None = None

@@ -9,7 +9,8 @@ from paddock.deploy.host.devices import (
     Ascend,
     Component,
     Gpu,
-    HccnAddress,
+    HccnPort,
+    Install,
     Npu,
     NpuBoard,
     NpuEcc,
@@ -19,6 +20,8 @@ from paddock.deploy.host.devices import (
     NpuUsages,
     Nvidia,
     PlatformConfig,
+    Rank,
+    RankTable,
     Topology,
 )
 from paddock.deploy.host.machine import (
@@ -37,11 +40,11 @@ from paddock.deploy.host.machine import (
     Memory,
     ModelConfig,
     ModelFile,
-    Package,
     PciDevice,
     Port,
     Proxy,
     Python,
+    StartupLine,
     System,
     Tool,
     User,
@@ -60,9 +63,10 @@ __all__ = [
     "Filesystem",
     "Gpu",
     "Group",
-    "HccnAddress",
+    "HccnPort",
     "Host",
     "Index",
+    "Install",
     "Interface",
     "Library",
     "Locale",
@@ -78,12 +82,14 @@ __all__ = [
     "NpuSmi",
     "NpuUsages",
     "Nvidia",
-    "Package",
     "PciDevice",
     "PlatformConfig",
     "Port",
     "Proxy",
     "Python",
+    "Rank",
+    "RankTable",
+    "StartupLine",
     "System",
     "Tool",
     "Topology",
@@ -108,11 +114,12 @@ class Host:
     """One machine as it was found. Nothing is guessed: what could not be read is in ``notes``.
 
     ``target`` is what was asked: ``local``, ``ssh://user@host``, ``container:NAME`` or
-    ``recording:NAME``. ``environment`` holds the variables that bear on accelerators and loading
-    (PATH, LD_LIBRARY_PATH, ASCEND_*, HCCL_*, ...), without secrets, as the session that answered
-    had them; ``login_environment`` those that a login shell adds or changes. ``limits`` are the
-    soft resource limits by ``ulimit``'s names (``nofile``, ``memlock``), -1 for unlimited, memory
-    in bytes. ``pci`` comes before all vendor tools: it is what the machine has, whatever they say.
+    ``recording:NAME``. ``pci`` comes before all vendor tools: it is what the machine has, whatever
+    they say. ``environment`` holds the variables that bear on accelerators and loading (PATH,
+    LD_LIBRARY_PATH, ASCEND_*, HCCL_*, ...), without secrets, as the session that answered had them;
+    ``init_environment`` those of the container's first process, which an SSH login into it does
+    not get. ``limits`` are the soft resource limits by ``ulimit``'s names (``nofile``,
+    ``memlock``), -1 for unlimited, memory in bytes.
     """
 
     schema: int = SCHEMA
@@ -140,7 +147,8 @@ class Host:
     proxies: tuple[Proxy, ...] = ()
     indexes: tuple[Index, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
-    login_environment: dict[str, str] = field(default_factory=dict)
+    init_environment: dict[str, str] = field(default_factory=dict)
+    startup: tuple[StartupLine, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
     model_files: tuple[ModelFile, ...] = ()
     model_configs: tuple[ModelConfig, ...] = ()

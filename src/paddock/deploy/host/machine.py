@@ -6,6 +6,7 @@ Sizes are bytes, times seconds, versions the text that the source prints.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 
@@ -69,6 +70,7 @@ class Filesystem:
     mount: str
     device: str
     kind: str | None = None
+    read_only: bool | None = None
     total: int | None = None
     free: int | None = None
 
@@ -102,9 +104,9 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Seconds since 1970. ``host`` is the host's clock, ``reader`` the asker's while it answered.
+    """Seconds since 1970. ``host`` is the host's clock, ``reader`` the asker's at the end.
 
-    ``skew`` is host minus reader, ``uncertainty`` half of the time the answer took.
+    ``skew`` is host minus reader, ``uncertainty`` half of the time the answer was under way.
     """
 
     host: float | None = None
@@ -118,29 +120,21 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Locale:
-    """``lang`` is what the user's login has; ``utf8`` tells whether a UTF-8 locale exists."""
+    """``lang`` is what the session has; ``utf8`` tells whether a UTF-8 locale exists."""
 
     lang: str | None = None
-    lc_all: str | None = None
     utf8: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A Python distribution, read from the folder name of its metadata; ``folder`` holds it."""
-
-    name: str
-    version: str
-    folder: str
 
 
 @dataclass(frozen=True, slots=True)
 class Python:
     """One interpreter. ``prefix`` differs from ``base_prefix`` in a virtual environment.
 
-    ``shared`` tells whether libpython is a shared library (CANN's tools need it); ``active`` marks
-    the ``python3`` that a plain command would start. ``kind`` is ``system``, ``venv``, ``conda``,
-    ``pyenv``, ``uv`` or ``other``.
+    ``libpython`` is the shared library it was started from, None for one that has none (CANN's
+    tools want one); ``active`` marks the ``python3`` that a plain command would start. ``kind`` is
+    ``system``, ``venv``, ``conda``, ``pyenv``, ``uv`` or ``other``. ``packages`` are the installed
+    distributions by name in the form of PEP 503 (``torch-npu``), from the names of their metadata
+    folders in ``folders``.
     """
 
     path: str
@@ -150,19 +144,14 @@ class Python:
     base_prefix: str | None = None
     kind: str = "other"
     active: bool = False
-    shared: bool | None = None
+    libpython: str | None = None
     externally_managed: bool | None = None
-    packages: tuple[Package, ...] = ()
+    folders: tuple[str, ...] = ()
+    packages: dict[str, str] = field(default_factory=dict)
 
-    def package(self, name: str) -> Package | None:
-        """The installed distribution of that name (``-``, ``_`` and ``.`` alike), or None."""
-        wanted = _canonical(name)
-        return next((p for p in self.packages if _canonical(p.name) == wanted), None)
-
-
-def _canonical(name: str) -> str:
-    """Source: PEP 503, without the run-length rule that no metadata folder needs."""
-    return name.lower().replace("-", "_").replace(".", "_")
+    def version_of(self, package: str) -> str | None:
+        """The version of an installed distribution (``-``, ``_`` and ``.`` alike), or None."""
+        return self.packages.get(re.sub(r"[-_.]+", "-", package).lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +231,12 @@ class Interface:
     """A network interface and its addresses with prefix lengths."""
 
     name: str
-    up: bool | None = None
     addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy setting: ``variable`` as ``source`` (``environment`` or a file) has it; no secrets."""
+    """A proxy setting as ``source`` (``environment`` or a file) has it, without secrets."""
 
     variable: str
     value: str
@@ -279,6 +267,14 @@ class Library:
     name: str
     paths: tuple[str, ...] = ()
     loads_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartupLine:
+    """A line of a shell's startup file or of the loader's configuration that bears on Ascend."""
+
+    path: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
