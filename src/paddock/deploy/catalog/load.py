@@ -40,7 +40,7 @@ KEYS = {
         *("component", "kind", "file", "url", "when", "names"),
         *("level", "source", "date", "note"),
     },
-    "recipe": {"framework", "accelerator", "components", "optional", "on_demand"},
+    "recipe": {"framework", "accelerator", "components", "optional", "on_demand", "essential"},
 }
 
 
@@ -224,6 +224,7 @@ def _recipe(entry: Mapping[str, Any], where: str) -> Recipe:
         tuple(_get(entry, "components", list, where)),
         frozenset(_get(entry, "optional", list, where, [])),
         frozenset(_get(entry, "on_demand", list, where, [])),
+        frozenset(_get(entry, "essential", list, where, [])),
     )
 
 

@@ -121,8 +121,9 @@ class Artifact:
 class Recipe:
     """The components of a stack, most important first: its newness is decided in this order.
 
-    ``optional`` ones are left out where no source says which version is needed; ``on_demand``
-    ones take part only if asked for.
+    ``optional`` ones are left open where no source says which version is needed; a release that
+    leaves an ``essential`` one open is taken only if it is asked for and accepted as unverified.
+    ``on_demand`` ones take part only if asked for.
     """
 
     framework: str
@@ -130,6 +131,7 @@ class Recipe:
     components: tuple[str, ...]
     optional: frozenset[str]
     on_demand: frozenset[str]
+    essential: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

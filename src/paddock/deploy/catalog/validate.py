@@ -148,7 +148,8 @@ def _recipes(catalog: Catalog) -> Iterator[str]:
         named = {*recipe.components, *recipe.optional, *recipe.on_demand}
         if unknown := named - set(catalog.components):
             yield f"{where}: {min(unknown)!r} is not a component"
-        if extra := (recipe.optional | recipe.on_demand) - set(recipe.components):
+        listed = recipe.optional | recipe.on_demand | recipe.essential
+        if extra := listed - set(recipe.components):
             yield f"{where}: {min(extra)!r} is not one of its components"
         for name in ("chip", "arch"):
             if name not in recipe.components:

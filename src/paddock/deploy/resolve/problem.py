@@ -94,14 +94,14 @@ def build(catalog: Catalog, view: HostView, wish: Wish) -> Problem:
             f"the catalogue knows no stack of {wish.framework} on {view.accelerator}",
             hint=f"on {view.accelerator} it knows {', '.join(known)}",
         )
-    restrictions = [*_wishes(catalog, wish), *_facts(view, wish)]
+    restrictions = [*_wishes(catalog, wish), *_facts(view, wish, recipe)]
     names = _variables(recipe, wish, restrictions)
     restrictions = [d for d in restrictions if set(d.values) <= set(names)]
     variables = {
         name: _values(catalog, recipe, name, wish, restrictions) for name in names
     }
     demands = [_narrow(catalog, demand, variables) for demand in restrictions]
-    edges = tuple(_edges(catalog, view, variables))
+    edges = tuple(_edges(catalog, view, recipe, variables))
     cautions = sorted({name for edge in edges for name in edge.names} - wish.allow)
     demands += [
         Demand("caution", name, f"--allow {name} was not given", {}) for name in cautions
@@ -109,7 +109,7 @@ def build(catalog: Catalog, view: HostView, wish: Wish) -> Problem:
     return Problem(variables, edges, tuple(demands), wish.allow)
 
 
-def _facts(view: HostView, wish: Wish) -> Iterator[Demand]:
+def _facts(view: HostView, wish: Wish, recipe: Recipe) -> Iterator[Demand]:
     """What the host brings. An image has an operating system of its own."""
     pinned = {pin.component for pin in wish.pins}
     inside = view.with_(os=None, glibc=None, apt=None) if "image" in pinned else view
@@ -118,16 +118,23 @@ def _facts(view: HostView, wish: Wish) -> Iterator[Demand]:
         "firmware": (view.firmware and view.firmware.version, "the firmware"),
         "nvidia_driver": (view.nvidia_driver, "the driver"),
         "capability": (view.capability, "the compute capability"),
-        "os": (inside.os, "the system"),
-        "glibc": (inside.glibc, "glibc"),
         "apt": (inside.apt, "the package list"),
+        "os": (inside.os, "the system"),
+        "glibc": (None if inside.os else inside.glibc, "glibc"),
         "chip": (view.chip, "the chip"),
         "arch": (view.arch, "the architecture"),
     }
     for name, (value, what) in facts.items():
         # A pin of what the host has asks how it would be with another one.
-        if value is not None and name not in pinned:
-            yield Demand("fact", name, f"{what} {value} of this host", {name: frozenset([value])})
+        if value is None or name in pinned:
+            continue
+        values = {name: frozenset[Value]([value])}
+        text = f"{what} {value} of this host"
+        if name == "os" and inside.glibc and "glibc" in recipe.components:
+            # One thing to a person: nobody replaces the C library alone.
+            values["glibc"] = frozenset([inside.glibc])
+            text = f"{what} {value} (glibc {inside.glibc}) of this host"
+        yield Demand("fact", name, text, values)
 
 
 def _wishes(catalog: Catalog, wish: Wish) -> Iterator[Demand]:
@@ -142,10 +149,13 @@ def _wishes(catalog: Catalog, wish: Wish) -> Iterator[Demand]:
         options.setdefault(pin.text, {})[pin.component] = held
     for text, values in options.items():
         yield Demand("pin", text, text, values)
+    for name in wish.with_:
+        text = f"--with {name}"
+        yield Demand("pin", text, text, {name: frozenset(catalog.newest_first(name))})
 
 
 def _variables(recipe: Recipe, wish: Wish, restrictions: list[Demand]) -> list[str]:
-    asked = {name for demand in restrictions for name in demand.values} | set(wish.with_)
+    asked = {name for demand in restrictions for name in demand.values}
     if "image" in asked:
         asked |= {"os", "glibc"}  # those of the image
     names = [n for n in recipe.components if n in asked or n not in recipe.on_demand]
@@ -161,7 +171,11 @@ def _variables(recipe: Recipe, wish: Wish, restrictions: list[Demand]) -> list[s
 def _values(
     catalog: Catalog, recipe: Recipe, name: str, wish: Wish, restrictions: list[Demand]
 ) -> tuple[Value, ...]:
-    """The versions of a variable, best first: None, then finals, then pre-releases."""
+    """The versions of a variable, best first: finals, then pre-releases.
+
+    None comes first where it means that nothing says which version is needed, and last where it
+    means that the component is given up.
+    """
     scheme = catalog.components[name].scheme
     found = {v: None for v in catalog.newest_first(name)}
     for demand in restrictions:
@@ -174,7 +188,10 @@ def _values(
         values.sort(key=lambda v: key(v, scheme), reverse=True)
         if not (wish.pre and name == recipe.components[0]):
             values.sort(key=lambda v: not is_final(v, scheme))
-    return (None, *values) if name in recipe.optional else tuple(values)
+    if name in recipe.optional:
+        return (None, *values)
+    asked = any(d.kind == "pin" and name in d.values for d in restrictions)
+    return (*values, None) if asked and name in recipe.on_demand else tuple(values)
 
 
 def _narrow(
@@ -192,7 +209,10 @@ def _narrow(
 
 
 def _edges(
-    catalog: Catalog, view: HostView, variables: Mapping[str, tuple[Value, ...]]
+    catalog: Catalog,
+    view: HostView,
+    recipe: Recipe,
+    variables: Mapping[str, tuple[Value, ...]],
 ) -> Iterator[Edge]:
     for (a, b), rows in catalog.by_pair.items():
         if a not in variables or b not in variables:
@@ -212,6 +232,11 @@ def _edges(
                 cells = _firmware_cells(catalog, view, variables, mine)
             else:
                 cells = _cells(variables[a], variables[b], mine)
+            if b in recipe.essential and not further:
+                _essential(catalog, (a, b), mine, variables, cells)
+            if variables[b][-1] is None:
+                place = variables[b].index(None)  # given up, which harms nobody
+                cells.update({(i, place): Cell(0) for i in range(len(variables[a]))})
             yield Edge(a, b, cells, refusals)
 
 
@@ -237,6 +262,30 @@ def _cells(
             if cell is not None:
                 cells[i, j] = cell
     return cells
+
+
+def _silent(rows: tuple[Pairing, ...], values: tuple[Value, ...]) -> list[int]:
+    """Places of the subjects of which no row says what they go with."""
+    stated = {i for row in rows if row.level is not Level.reported_bad
+              for i in _held(row.subjects, values)}  # fmt: skip
+    return [i for i, value in enumerate(values) if value is not None and i not in stated]
+
+
+def _essential(
+    catalog: Catalog,
+    pair: tuple[str, str],
+    rows: tuple[Pairing, ...],
+    variables: Mapping[str, tuple[Value, ...]],
+    cells: dict[tuple[int, int], Cell],
+) -> None:
+    """Where a release leaves open what no stack can be without, nobody vouches for it."""
+    a, b = pair
+    if catalog.components[a].kind != "software":
+        return
+    rule = f"no public source says which {catalog.components[b].title} it needs"
+    for i in _silent(rows, variables[a]):
+        for j in range(len(variables[b])):
+            cells[i, j] = Cell(NOT_VERIFIED, needs=UNVERIFIED, rule=rule)
 
 
 def _held(versions: Range, values: tuple[Value, ...]) -> list[int]:

@@ -37,7 +37,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why two parts go together: a row of the catalogue, or the rule of the version files."""
+    """Why two parts go together: a row of the catalogue, or the rule of the version files.
+
+    A version is empty where it is left open.
+    """
 
     subject: str
     subject_version: str
@@ -142,7 +145,7 @@ def assemble(
         level=level_of(max([0, *worst.values()])),
         choices=choices,
         evidence=evidence,
-        files=tuple(_files(catalog, chosen)),
+        files=tuple(f for f in _files(catalog, chosen) if f.component not in hosts),
         images=images,
         left_open=open_,
         allowed=tuple(sorted({c.needs for _, c in pairs if c.needs})),
@@ -171,7 +174,7 @@ def _evidence(
     catalog: Catalog, values: Mapping[str, str | None], pairs: list[tuple[Edge, Cell]]
 ) -> Iterator[Evidence]:
     for edge, cell in pairs:
-        sides = (edge.a, str(values[edge.a]), edge.b, str(values[edge.b]))
+        sides = (edge.a, values[edge.a] or "", edge.b, values[edge.b] or "")
         for row in cell.rows[:1]:
             url = catalog.sources[row.source].url
             yield Evidence(*sides, row.level.value, row.source, url, str(row.date), row.why)
@@ -243,10 +246,10 @@ def _notes(
     titles = {name: component.title for name, component in catalog.components.items()}
     for each in evidence:
         if each.level != Level.official.value and each.why:
-            yield (
-                f"{titles[each.subject]} {each.subject_version} with {titles[each.object]} "
-                f"{each.object_version} is {each.level}: {each.why}"
-            )
+            pair = f"{titles[each.subject]} {each.subject_version}"
+            if each.object_version:
+                pair += f" with {titles[each.object]} {each.object_version}"
+            yield f"{pair} is {each.level}: {each.why}"
     for name in ("driver", "python"):
         if name in open_:
             yield f"no public source says which {titles[name]} this stack needs"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from paddock.deploy.catalog import Catalog, Level, Pairing
 from paddock.deploy.resolve.conflict import Knot, Names, decisive_edges
 from paddock.deploy.resolve.problem import Edge, Value
-from paddock.deploy.resolve.solve import VOUCHED, Domains, Solver, propagate, reach
+from paddock.deploy.resolve.solve import ANY, VOUCHED, Arc, Domains, Solver, propagate, reach
 from paddock.deploy.resolve.wish import UNVERIFIED
 
 SHOWN = 4
@@ -50,7 +50,7 @@ def explain(catalog: Catalog, solver: Solver, found: Sequence[Knot]) -> tuple[Ex
         sources = dict.fromkeys(url for names in causes for url in teller.sources(names))
         explained.append(
             Explanation(
-                tuple(tuple(teller.cause(names)) for names in causes),
+                tuple(teller.cause(names) for names in causes),
                 tuple(sources),
                 tuple(teller.correction(names, elsewhere) for names in knot.corrections),
             )
@@ -67,30 +67,34 @@ class Teller:
         self.variables = solver.problem.variables
         self._edges: dict[Names, tuple[Edge, ...]] = {}
 
-    def cause(self, names: Names) -> Iterator[str]:
+    def cause(self, names: Names) -> tuple[str, ...]:
         """The chain of sentences from the first demand to the contradiction.
 
-        Demands are applied one after the other, and whatever an edge then takes away is told,
+        Demands are applied one after the other, and whatever an edge then takes away is a step,
         until a variable has no value left. Cautions come last: without them there would be one.
+        Only the steps that lead to the end are told.
         """
         cautions = {n for n in names if self.solver.demands[n].kind == "caution"}
         allowed = self.solver.allowed(names - cautions)
         domains = self.solver.domains(())
+        steps: list[_Step] = []
         for name in self._in_order(names):
             demand = self.solver.demands[name]
             after = self.solver.domains([name])
             for variable in demand.values:
                 if not domains[variable] & after[variable]:
-                    yield self._clash(name, variable, after[variable], domains, names)
-                    return
+                    end = self._clash(name, variable, after[variable], domains, names)
+                    return (*_leading(steps, {variable}), end)
                 domains[variable] &= after[variable]
-            yield from self._spread(domains, names, allowed, list(demand.values))
+            steps += self._spread(domains, names, allowed, list(demand.values))
             if not all(domains.values()):
-                return
-        told = list(self._cautions(names, cautions, domains))
-        yield from told
-        if not told:
-            yield "these leave nothing together: " + ", ".join(map(self._text, sorted(names)))
+                last = steps.pop()
+                return (*_leading(steps, {last.here, last.there}), last.text)
+        ends = list(self._cautions(names, cautions, domains, allowed))
+        if not ends:
+            return ("these leave nothing together: " + ", ".join(map(self._text, sorted(names))),)
+        involved = {variable for end in ends for variable in (end.here, end.there)}
+        return (*_leading(steps, involved), *(end.text for end in ends))
 
     def sources(self, names: Names) -> Iterator[str]:
         """Addresses of the rows that the conflict rests on."""
@@ -151,8 +155,8 @@ class Teller:
 
     def _spread(
         self, domains: Domains, names: Names, allowed: frozenset[str], changed: list[str]
-    ) -> Iterator[str]:
-        """Narrows the domains along the edges, telling each step that takes something away."""
+    ) -> Iterator[_Step]:
+        """Narrows the domains along the edges; each step takes something away."""
         waiting = list(changed)
         while waiting:
             here = waiting.pop(0)
@@ -160,11 +164,14 @@ class Teller:
                 for arc in self.solver.arcs(edge, allowed):
                     if arc.here != here:
                         continue
-                    left = domains[arc.there] & reach(domains[here], arc.masks[-1])
+                    left = domains[arc.there] & reach(domains[here], arc.masks[ANY])
                     if left == domains[arc.there]:
                         continue
-                    shown = domains[arc.there] & reach(domains[here], arc.masks[VOUCHED])
-                    yield self._step(edge, here, domains, shown or left)
+                    vouched = domains[arc.there] & reach(domains[here], arc.masks[VOUCHED])
+                    # What only an allowance leaves is told by the caution at the end.
+                    if self._named(arc.there, vouched) or not left or vouched == left:
+                        text = self._step(edge, here, domains, vouched)
+                        yield _Step(here, arc.there, text)
                     domains[arc.there] = left
                     if not left:
                         return
@@ -208,39 +215,53 @@ class Teller:
         return f"but you ask for {self._spell(variable, mask)} ({demand.text}){refused}"
 
     def _cautions(
-        self, names: Names, cautions: set[str], domains: Domains
-    ) -> Iterator[str]:
-        """What is reported of the pairs that are left, or that nothing is known of them."""
-        domains = dict(domains)
-        graph: dict[str, list[object]] = {name: [] for name in domains}
+        self, names: Names, cautions: set[str], domains: Domains, allowed: frozenset[str]
+    ) -> Iterator[_Step]:
+        """What is reported of the pairs that are left, and of which ones nothing is known."""
+        graph: dict[str, list[Arc]] = {name: [] for name in domains}
         for edge in self.edges(names):
-            for arc in self.solver.arcs(edge, self.solver.allowed(names - cautions)):
+            for arc in self.solver.arcs(edge, allowed):
                 graph[arc.here].append(arc)
-        propagate(domains, graph, set(domains), -1)  # type: ignore[arg-type]
+        propagate(domains, graph, set(domains), ANY)
+        ends = []
         for edge in self.edges(names):
-            pairs = [
-                (at, cell)
-                for at, cell in edge.cells.items()
-                if cell.needs in cautions and domains[edge.a] >> at[0] & 1
-                and domains[edge.b] >> at[1] & 1
+            places = [
+                (i, j)
+                for (i, j), cell in edge.cells.items()
+                if cell.needs in cautions and domains[edge.a] >> i & 1 and domains[edge.b] >> j & 1
             ]
-            if not pairs:
-                continue
-            both = self._spell(edge.a, _mask(at[0] for at, _ in pairs))
+            if places:
+                ends.append((edge, places, edge.cells[places[0]]))
+        # What is reported says more than that nothing is known.
+        for edge, places, cell in sorted(ends, key=lambda end: end[2].needs == UNVERIFIED):
+            both = self._spell(edge.a, _mask(i for i, _ in places))
+            other = self._spell(edge.b, _mask(j for _, j in places))
             if edge.b != "arch":  # paired with that only to be bad everywhere
-                both += f" with {self._spell(edge.b, _mask(at[1] for at, _ in pairs))}"
-            cell = pairs[0][1]
-            if cell.needs == UNVERIFIED:
-                rule = f": {cell.rule}" if len(pairs) == 1 else ""
-                yield f"no public source says that {both} works{rule}"
+                both += f" with {other}"
+            if cell.needs != UNVERIFIED:
+                text = f"{both} is reported bad: {cell.rows[0].why}"
+            elif (places[0][0], self._open(edge.b)) in edge.cells:
+                subject = self._spell(edge.a, _mask(i for i, _ in places))
+                text = f"no public source says which {self._title(edge.b)} {subject} needs"
             else:
-                yield f"{both} is reported bad: {cell.rows[0].why}"
+                rule = f": {cell.rule}" if len(places) == 1 else ""
+                text = f"no public source says that {both} works{rule}"
+            yield _Step(edge.a, edge.b, text)
+
+    def _open(self, variable: str) -> int:
+        """The place of the value that leaves a variable open; -1 if it has none."""
+        values = self.variables[variable]
+        return values.index(None) if None in values else -1
+
+    def _named(self, variable: str, mask: int) -> bool:
+        """Whether a mask holds a version, and not only leaving it open."""
+        place = self._open(variable)
+        return bool(mask & ~(1 << place) if place >= 0 else mask)
 
     def _give_up(self, name: str, values: Mapping[str, Value]) -> str:
         demand = self.solver.demands[name]
         new = " and ".join(
-            f"{self._title(v)} {new}" if new else f"no source says which {self._title(v)}"
-            for v, new in values.items()
+            f"{self._title(v)} {new}" if new else self._without(v) for v, new in values.items()
         )
         if demand.kind == "caution":
             return f"accept it with --allow {name}"
@@ -249,6 +270,12 @@ class Teller:
         if name in BOUND_TO_MACHINE:
             return f"take another machine: {new}"
         return f"replace {demand.text}: {new}"
+
+    def _without(self, variable: str) -> str:
+        """What no version means: at the end of the values given up, else not known."""
+        if self.variables[variable][-1] is None:
+            return f"leave {self._title(variable)} out"
+        return f"no source says which {self._title(variable)}"
 
     def _text(self, name: str) -> str:
         return self.solver.demands[name].text
@@ -260,6 +287,8 @@ class Teller:
     def _spell(self, variable: str, mask: int) -> str:
         """``CANN toolkit 8.0.0, 8.0.RC3 or 4 older``."""
         values = [v for i, v in enumerate(self.variables[variable]) if mask >> i & 1 and v]
+        if not values:
+            return f"no {self._title(variable)}"
         scheme = self.catalog.components[variable].scheme
         if scheme == "python":  # 3.9 stands for 3.9.7 too
             whole = {v for v in values if v.count(".") == 1}
@@ -270,6 +299,26 @@ class Teller:
             shown = [*shown, f"{more} {'others' if scheme == 'name' else 'older'}"]
         spelled = " or ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
         return f"{self._title(variable)} {spelled}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one edge takes away: from which variable to which, and the sentence."""
+
+    here: str
+    there: str
+    text: str
+
+
+def _leading(steps: Sequence[_Step], ends: set[str]) -> list[str]:
+    """The sentences of the steps that lead to the variables at the end, in their order."""
+    needed = set(ends)
+    kept = []
+    for step in reversed(steps):
+        if step.there in needed:
+            needed.add(step.here)
+            kept.append(step.text)
+    return kept[::-1]
 
 
 def _mask(places: Iterator[int]) -> int:

@@ -1,0 +1,411 @@
+"""``paddock resolve``: the versions that fit together here, or what would have to give way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from paddock.cli import options, render
+from paddock.cli.catalog import complete_component
+from paddock.errors import FactsError, NoStack, UsageError
+
+if TYPE_CHECKING:
+    from paddock.deploy.catalog import Catalog
+    from paddock.deploy.resolve import Explanation, HostView, Lock, Stack, Why, Wish
+
+EXAMPLES = """
+paddock resolve --framework mindspore --model llama2-7b
+paddock resolve --framework torch --pin cann=8.0.0 --python 3.10
+paddock resolve --chip 910b --arch aarch64 --driver 24.1.0 --framework vllm
+paddock resolve --explain cann
+paddock resolve --lock paddock.lock
+paddock resolve --check paddock.lock
+"""
+
+WISH = "What it should be"
+PLACE = "Where it should run"
+
+
+def resolve(
+    framework: Annotated[
+        str,
+        typer.Option(
+            "--framework",
+            "-f",
+            metavar="mindspore|torch|vllm",
+            help="[default: mindspore on Ascend, torch elsewhere]",
+            show_default=False,
+            rich_help_panel=WISH,
+        ),
+    ] = "",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="Only what has this model: llama2-7b, llama2-13b, llama2-70b.",
+            show_default=False,
+            rich_help_panel=WISH,
+        ),
+    ] = None,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COMPONENT=VERSION",
+            help="Insist on a version (cann=7.0.0) or a range ('numpy<2'); repeatable.",
+            show_default=False,
+            rich_help_panel=WISH,
+        ),
+    ] = None,
+    python: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION", help="Insist on a Python.", show_default=False, rich_help_panel=WISH
+        ),
+    ] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="COMPONENT",
+            help="Also a component that is left out otherwise (mindinsight); repeatable.",
+            show_default=False,
+            autocompletion=complete_component,
+            rich_help_panel=WISH,
+        ),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Accept a pair that is reported bad, by the id that a refusal names, or "
+            "'unverified'; repeatable.",
+            show_default=False,
+            rich_help_panel=WISH,
+        ),
+    ] = None,
+    pre: Annotated[
+        bool,
+        typer.Option(
+            "--pre",
+            help="Let a release candidate of the framework win by its number.",
+            rich_help_panel=WISH,
+        ),
+    ] = False,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ssh://USER@HOST[:PORT]",
+            help="Another machine.  [default: this one]",
+            show_default=False,
+            rich_help_panel=PLACE,
+        ),
+    ] = "",
+    container: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="A running Docker container.",
+            show_default=False,
+            rich_help_panel=PLACE,
+        ),
+    ] = "",
+    facts: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Facts of a machine that were saved as JSON.",
+            show_default=False,
+            rich_help_panel=PLACE,
+        ),
+    ] = "",
+    chip: Annotated[
+        str,
+        typer.Option(
+            metavar="CHIP",
+            help="Look at no machine: plan for 910, 910b, a3, 310p, 310b, nvidia, cpu, ...",
+            show_default=False,
+            rich_help_panel=PLACE,
+        ),
+    ] = "",
+    arch: Annotated[
+        str,
+        typer.Option(
+            metavar="aarch64|x86_64",
+            help="With --chip.  [default: x86_64]",
+            show_default=False,
+            rich_help_panel=PLACE,
+        ),
+    ] = "",
+    driver: Annotated[
+        str,
+        typer.Option(
+            metavar="VERSION",
+            help="With --chip: the driver there.",
+            show_default=False,
+            rich_help_panel=PLACE,
+        ),
+    ] = "",
+    os: Annotated[
+        str,
+        typer.Option(
+            "--os",
+            metavar="NAME:VERSION",
+            help="With --chip: the system there, as in ubuntu:22.04.",
+            show_default=False,
+            rich_help_panel=PLACE,
+        ),
+    ] = "",
+    explain: Annotated[
+        str,
+        typer.Option(
+            metavar="COMPONENT",
+            help="Say why it has this version and no newer one.",
+            show_default=False,
+            autocompletion=complete_component,
+        ),
+    ] = "",
+    lock: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE", help="Write the stack and its evidence there.", show_default=False
+        ),
+    ] = "",
+    check: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Ask whether the stack of a lock file still holds here.",
+            show_default=False,
+        ),
+    ] = "",
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Finds the versions of driver, CANN, framework and libraries that fit together.
+
+    Newest official pairs first, then derived ones; never what is reported to fail, unless it is
+    allowed by name. Exit code 1 if there is no such stack: then it says what conflicts, and every
+    smallest set of things to give up.
+    """
+    from paddock.deploy import resolve as resolving
+    from paddock.deploy.catalog import load
+
+    catalog = load()
+    view = _view(catalog, host, container, facts, chip, arch, driver, os)
+    pins = tuple(pin or ())
+    if check:
+        framework, model, pins, allow = _locked(check, framework, model, pins, allow)
+    wish = resolving.make(
+        catalog,
+        framework or ("mindspore" if view.accelerator == "ascend" else "torch"),
+        model=model,
+        pins=pins,
+        python=python,
+        allow=tuple(allow or ()),
+        with_=tuple(with_ or ()),
+        pre=pre,
+    )
+    if explain:
+        answer = resolving.why(catalog, view, wish, explain)
+        render.emit(answer.to_dict()) if json else _show_why(answer)
+        return
+    try:
+        stack = resolving.resolve(catalog, view, wish)
+    except NoStack as error:
+        if json:
+            render.emit(_refusal(error))
+        else:
+            _show_refusal(wish, error)
+        raise typer.Exit(1) from None
+    if lock:
+        _write(lock, stack, view, wish)
+    if json:
+        render.emit({"stack": stack.to_dict(), "wish": wish.to_dict(), "host": view.to_dict()})
+    else:
+        _show(stack)
+        if lock:
+            render.line(f"wrote {lock}")
+
+
+def _view(
+    catalog: Catalog,
+    host: str,
+    container: str,
+    facts: str,
+    chip: str,
+    arch: str,
+    driver: str,
+    system: str,
+) -> HostView:
+    """What the options say about where the stack should run."""
+    from paddock.deploy.resolve import from_host
+
+    sources = {"--host": host, "--container": container, "--facts": facts, "--chip": chip}
+    given = [name for name, value in sources.items() if value]
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} and {given[1]} say different things", hint="give one")
+    if chip:
+        return _planned(catalog, chip, arch, driver, system)
+    for name, value in (("--arch", arch), ("--driver", driver), ("--os", system)):
+        if value:
+            raise UsageError(f"{name} goes with --chip", hint="a real machine has its own")
+    return from_host(_read(host, container, facts), catalog)
+
+
+def _read(host: str, container: str, facts: str) -> Any:
+    from paddock.deploy.host import Host, probe
+    from paddock.shell import ContainerRunner, LocalRunner, SshRunner
+
+    if facts:
+        try:
+            return Host.from_json(Path(facts).read_bytes())
+        except FactsError as error:
+            raise FactsError(f"{facts}: {error.message}", hint=error.hint) from error
+    runner = (
+        SshRunner.parse(host)
+        if host
+        else ContainerRunner(container)
+        if container
+        else LocalRunner()
+    )
+    with render.waiting(f"looking at {runner.target}"):
+        return probe.read(runner)
+
+
+def _planned(catalog: Catalog, chip: str, arch: str, driver: str, system: str) -> HostView:
+    from paddock.deploy.resolve import HostView, VersionFile
+    from paddock.errors import nearest
+
+    known = catalog.newest_first("chip")
+    if chip not in known:
+        raise UsageError(f"unknown chip {chip!r}{nearest(chip, known)}", hint=f"known are {known}")
+    known = catalog.newest_first("arch")
+    if arch and arch not in known:
+        raise UsageError(f"unknown architecture {arch!r}{nearest(arch, known)}")
+    accelerator = chip if chip in ("nvidia", "cpu") else "ascend"
+    if driver and accelerator == "cpu":
+        raise UsageError("a CPU has no driver", hint="leave --driver away")
+    return HostView(
+        accelerator=accelerator,
+        chip=chip,
+        arch=arch or "x86_64",
+        os=system or None,
+        driver=VersionFile(driver) if driver and accelerator == "ascend" else None,
+        nvidia_driver=driver if driver and accelerator == "nvidia" else None,
+    )
+
+
+def _locked(
+    file: str,
+    framework: str,
+    model: str | None,
+    pins: tuple[str, ...],
+    allow: list[str] | None,
+) -> tuple[str, str | None, tuple[str, ...], list[str]]:
+    """The wish that a lock's stack amounts to."""
+    from paddock.deploy.resolve import lock as locking
+
+    if framework or model or pins or allow:
+        raise UsageError("--check takes the wish from the lock", hint="leave the other options away")
+    found: Lock = locking.read(Path(file))
+    return (
+        found.stack.framework,
+        found.wish.get("model"),
+        found.pins(),
+        list(found.wish.get("allow", ())),
+    )
+
+
+def _write(file: str, stack: Stack, view: HostView, wish: Wish) -> None:
+    import datetime
+
+    from paddock.deploy.resolve import lock as locking
+
+    written = datetime.date.today()
+    locking.write(Path(file), locking.Lock(stack, view, wish.to_dict(), written))
+
+
+def _show(stack: Stack) -> None:
+    """The stack as tables: components, settings, files; notes go to the person."""
+    rows = [
+        (choice.title, choice.version, choice.origin, choice.level)
+        for choice in stack.choices
+        if choice.kind != "setting"
+    ]
+    render.table(("COMPONENT", "VERSION", "FROM", "LEVEL"), rows)
+    settings = [(c.component, c.version) for c in stack.choices if c.kind == "setting"]
+    if settings:
+        render.text("\nsettings\n")
+        render.pairs([(f"  {name}", value) for name, value in settings])
+    if stack.files:
+        render.text("\nfiles\n")
+        for file in stack.files:
+            render.text(f"  {file.name}\n")
+            for line in filter(None, (file.url, file.note)):
+                render.text(f"      {line}\n")
+    if stack.images:
+        render.text("\nimages that hold this stack already\n")
+        for image in stack.images:
+            render.text(f"  {image}\n")
+    for note in stack.notes:
+        render.line(f"note: {note}")
+
+
+def _show_why(answer: Why) -> None:
+    version = answer.version or "left open: no source says which"
+    render.text(f"{answer.title} {version} ({answer.level or 'no pairs'})\n")
+    for each in answer.evidence:
+        other = (
+            f"{each.object} {each.object_version}"
+            if each.subject == answer.component
+            else f"{each.subject} {each.subject_version}"
+        )
+        why = f", {each.why}" if each.why else ""
+        render.text(f"  with {other}: {each.level}, {each.url or each.source}{why}\n")
+    for rejected in answer.rejected:
+        render.text(f"  not {rejected.version}: {rejected.reason}\n")
+
+
+def _show_refusal(wish: Wish, error: NoStack) -> None:
+    """What conflicts and every way out, on stdout: it is the answer that was asked for."""
+    several = len(error.explanations) > 1
+    render.text(f"There is no stack of {wish.framework} that fulfils this.\n")
+    for number, found in enumerate(error.explanations, 1):
+        explanation: Explanation = found
+        render.text(f"\n{number}. " if several else "\n")
+        causes = ["; ".join(cause) for cause in explanation.causes]
+        render.text("\n   ".join(f"{cause[:1].upper()}{cause[1:]}." for cause in causes))
+        render.text("\n")
+        for url in explanation.sources:
+            render.text(f"   {url}\n")
+        one = len(explanation.corrections) == 1
+        render.text("   The way out:\n" if one else "   Ways out, each by itself enough:\n")
+        for correction in explanation.corrections:
+            render.text(f"   - {correction.sentence}.\n")
+    if several:
+        render.text(f"\nAll {len(error.explanations)} have to be undone.\n")
+
+
+def _refusal(error: NoStack) -> dict[str, Any]:
+    """The refusal as JSON, in the place where every failure of a command is."""
+    conflicts = [
+        {
+            "causes": [list(cause) for cause in explanation.causes],
+            "sources": list(explanation.sources),
+            "corrections": [
+                {
+                    "gives_up": list(correction.gives_up),
+                    "sentence": correction.sentence,
+                    "instead": dict(correction.instead),
+                }
+                for correction in explanation.corrections
+            ],
+        }
+        for explanation in error.explanations
+    ]
+    failure = {"kind": "NoStack", "message": error.message, "hint": error.hint}
+    return {"error": {**failure, "conflicts": conflicts}}
