@@ -54,7 +54,9 @@ def catalog(
         _components(json)
 
 
-@app.command("list", cls=Command, epilog=examples("paddock catalog list\npaddock catalog list cann"))
+@app.command(
+    "list", cls=Command, epilog=examples("paddock catalog list\npaddock catalog list cann")
+)
 def list_(
     component: Annotated[
         str,
@@ -99,7 +101,9 @@ def list_(
 
 
 @app.command(
-    "show", cls=Command, epilog=examples("paddock catalog show cann 8.0.0\npaddock catalog show cann")
+    "show",
+    cls=Command,
+    epilog=examples("paddock catalog show cann 8.0.0\npaddock catalog show cann"),
 )
 def show(
     component: Component,
@@ -138,13 +142,14 @@ def show(
         return
     render.text("\n")
     cells = [
-        (p["with"], p["versions"], p["level"], p["date"], p["why"] or p["source"])
-        for p in pairings
+        (p["with"], p["versions"], p["level"], p["date"], p["why"] or p["source"]) for p in pairings
     ]
     render.table(("WITH", "VERSIONS", "LEVEL", "DATE", "SOURCE OR REASON"), cells)
 
 
-@app.command("check", cls=Command, epilog=examples("paddock catalog check\npaddock catalog check DIR"))
+@app.command(
+    "check", cls=Command, epilog=examples("paddock catalog check\npaddock catalog check DIR")
+)
 def check(
     folder: Annotated[
         str,

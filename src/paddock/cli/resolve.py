@@ -310,7 +310,9 @@ def _locked(
     from paddock.deploy.resolve import lock as locking
 
     if framework or model or pins or allow:
-        raise UsageError("--check takes the wish from the lock", hint="leave the other options away")
+        raise UsageError(
+            "--check takes the wish from the lock", hint="leave the other options away"
+        )
     found: Lock = locking.read(Path(file))
     return (
         found.stack.framework,

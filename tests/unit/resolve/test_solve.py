@@ -91,7 +91,9 @@ def test_the_best_is_the_best(block: int) -> None:
             continue
         assert found is not None, seed
         solved += 1
-        wanted = [problem.variables[n][i] for n, i in zip(problem.variables, expected[1], strict=True)]
+        wanted = [
+            problem.variables[n][i] for n, i in zip(problem.variables, expected[1], strict=True)
+        ]
         assert (found.cost, list(found.values.values())) == (expected[0], wanted), seed
     assert solved > 10
 

@@ -53,7 +53,9 @@ def load(folder: Path = DATA) -> Catalog:
     """
     paths = sorted(folder.glob("*.toml"))
     if not paths:
-        raise CatalogError(f"there is no catalogue in {folder}", hint="it is a folder of .toml files")
+        raise CatalogError(
+            f"there is no catalogue in {folder}", hint="it is a folder of .toml files"
+        )
     documents = [(path.name, _read(path)) for path in paths]
     sources = _sources(documents)
     components = _components(documents)

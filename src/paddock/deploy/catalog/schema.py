@@ -1,12 +1,12 @@
 """What the catalogue is made of, as frozen dataclasses; the data files are only a way to write it.
 
-    Catalog
-    ├── Source      where a statement comes from
-    ├── Component   something that has versions: cann, torch_npu, python, chip, ...
-    │   └── Release     one version of it
-    ├── Pairing     releases of two components that go together, or are reported not to
-    ├── Artifact    name and address of a file or image, by version, arch and chip
-    └── Recipe      which components a stack consists of, for a framework on an accelerator
+Catalog
+├── Source      where a statement comes from
+├── Component   something that has versions: cann, torch_npu, python, chip, ...
+│   └── Release     one version of it
+├── Pairing     releases of two components that go together, or are reported not to
+├── Artifact    name and address of a file or image, by version, arch and chip
+└── Recipe      which components a stack consists of, for a framework on an accelerator
 """
 
 from __future__ import annotations

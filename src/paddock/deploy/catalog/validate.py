@@ -80,7 +80,9 @@ def _releases(catalog: Catalog) -> Iterator[str]:
 
 def _pairings(catalog: Catalog) -> Iterator[str]:
     for pairing in catalog.pairings:
-        where = f"{pairing.subject} {pairing.subjects.text}, {pairing.object} {pairing.objects.text}"
+        where = (
+            f"{pairing.subject} {pairing.subjects.text}, {pairing.object} {pairing.objects.text}"
+        )
         sides = ((pairing.subject, pairing.subjects), (pairing.object, pairing.objects))
         for component, versions in sides:
             yield from (f"{where}: {fault}" for fault in _side(catalog, component, versions))
@@ -154,4 +156,3 @@ def _recipes(catalog: Catalog) -> Iterator[str]:
         for name in ("chip", "arch"):
             if name not in recipe.components:
                 yield f"{where}: {name} is missing"
-

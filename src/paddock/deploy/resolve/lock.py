@@ -103,7 +103,9 @@ def _without_none(value: Any) -> Any:
 def _toml(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
     """A document's lines: values first, then tables, then arrays of tables."""
     tables = {k: v for k, v in table.items() if isinstance(v, dict)}
-    arrays = {k: v for k, v in table.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
+    arrays = {
+        k: v for k, v in table.items() if isinstance(v, list) and v and isinstance(v[0], dict)
+    }
     for key, value in table.items():
         if key not in tables and key not in arrays:
             yield f"{_key(key)} = {_value(value)}\n"

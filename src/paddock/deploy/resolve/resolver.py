@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from paddock.deploy.catalog import Catalog
-from paddock.deploy.resolve import conflict, words
-from paddock.deploy.resolve.problem import build
+from paddock.deploy.resolve import conflict
+from paddock.deploy.resolve.build import build
+from paddock.deploy.resolve.explain import explain
 from paddock.deploy.resolve.solve import Solver
 from paddock.deploy.resolve.stack import Stack, assemble
 from paddock.deploy.resolve.view import HostView
@@ -24,7 +25,7 @@ def resolve(catalog: Catalog, view: HostView, wish: Wish) -> Stack:
     found = solver.best([demand.name for demand in problem.demands])
     if found is not None:
         return assemble(catalog, view, wish, problem, found)
-    explained = words.explain(catalog, solver, conflict.knots(solver))
+    explained = explain(catalog, solver, conflict.knots(solver))
     first = explained[0].causes[0]
     count = len(explained)
     raise NoStack(

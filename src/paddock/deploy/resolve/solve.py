@@ -11,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from paddock.deploy.resolve.problem import DERIVED, NOT_VERIFIED, REPORTED_BAD, Demand, Edge, Problem, Value
+from paddock.deploy.resolve.problem import (
+    DERIVED,
+    NOT_VERIFIED,
+    REPORTED_BAD,
+    Demand,
+    Edge,
+    Problem,
+    Value,
+)
 
 UNBOUNDED = 10**12
 STEPS = (0, DERIVED, NOT_VERIFIED, REPORTED_BAD)
@@ -115,9 +123,7 @@ class Solver:
                     return found
         return None
 
-    def _graph(
-        self, allowed: frozenset[str], edges: Sequence[int] | None
-    ) -> dict[str, list[Arc]]:
+    def _graph(self, allowed: frozenset[str], edges: Sequence[int] | None) -> dict[str, list[Arc]]:
         """The arcs by the variable they start from."""
         graph: dict[str, list[Arc]] = {name: [] for name in self._full}
         every = self.problem.edges
@@ -250,4 +256,3 @@ def _bits(mask: int) -> Iterator[int]:
         low = mask & -mask
         yield low.bit_length() - 1
         mask ^= low
-

@@ -114,9 +114,7 @@ class Stack:
             raise CatalogError(f"this is not a stack: {error}") from error
 
 
-def assemble(
-    catalog: Catalog, view: HostView, wish: Wish, problem: Problem, found: Found
-) -> Stack:
+def assemble(catalog: Catalog, view: HostView, wish: Wish, problem: Problem, found: Found) -> Stack:
     """The stack that an assignment of the problem means."""
     chosen = {name: value for name, value in found.values.items() if value is not None}
     pairs = list(_pairs(problem, found.values))

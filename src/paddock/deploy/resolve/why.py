@@ -7,7 +7,8 @@ from typing import Any
 
 from paddock.deploy.catalog import Catalog
 from paddock.deploy.resolve import conflict
-from paddock.deploy.resolve.problem import Demand, Problem, build
+from paddock.deploy.resolve.build import build
+from paddock.deploy.resolve.problem import Demand, Problem
 from paddock.deploy.resolve.solve import Found, Solver
 from paddock.deploy.resolve.stack import Evidence, assemble, level_of
 from paddock.deploy.resolve.view import HostView

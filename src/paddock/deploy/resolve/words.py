@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from paddock.deploy.catalog import Catalog, Level, Pairing
-from paddock.deploy.resolve.conflict import Knot, Names, decisive_edges
+from paddock.deploy.resolve.conflict import Names, decisive_edges
 from paddock.deploy.resolve.problem import Edge, Value
 from paddock.deploy.resolve.solve import ANY, VOUCHED, Arc, Domains, Solver, propagate, reach
 from paddock.deploy.resolve.wish import UNVERIFIED
@@ -25,37 +25,6 @@ class Correction:
     gives_up: tuple[str, ...]
     sentence: str
     instead: Mapping[str, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Conflicts that hang together, in words, and the smallest ways to undo them.
-
-    ``causes`` has a chain of sentences for each conflict, the simplest first; ``sources`` are the
-    addresses of the rows behind them.
-    """
-
-    causes: tuple[tuple[str, ...], ...]
-    sources: tuple[str, ...]
-    corrections: tuple[Correction, ...]
-
-
-def explain(catalog: Catalog, solver: Solver, found: Sequence[Knot]) -> tuple[Explanation, ...]:
-    """Every knot in words, each correction with what it leads to once the others are undone too."""
-    teller = Teller(catalog, solver)
-    explained = []
-    for knot in found:
-        elsewhere = frozenset[str]().union(*(k.corrections[0] for k in found if k is not knot))
-        causes = sorted(knot.conflicts, key=len)
-        sources = dict.fromkeys(url for names in causes for url in teller.sources(names))
-        explained.append(
-            Explanation(
-                tuple(teller.cause(names) for names in causes),
-                tuple(sources),
-                tuple(teller.correction(names, elsewhere) for names in knot.corrections),
-            )
-        )
-    return tuple(explained)
 
 
 class Teller:
@@ -199,9 +168,7 @@ class Teller:
         whys = {r.why for r in official if r.subjects.holds(value)}
         return f" ({min(whys)})" if len(whys) == 1 else ""
 
-    def _clash(
-        self, name: str, variable: str, mask: int, domains: Domains, names: Names
-    ) -> str:
+    def _clash(self, name: str, variable: str, mask: int, domains: Domains, names: Names) -> str:
         """The last sentence: what is asked for or there, against what is left."""
         demand = self.solver.demands[name]
         refused = ""
