@@ -1,4 +1,4 @@
-"""``paddock catalog``: what is known of versions, who says so, and whether it agrees with itself."""
+"""``paddock catalog``: what is known of versions, who says so, and whether it all agrees."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def list_(
         _components(json)
         return
     found = _load(component)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "version": version,
             **_origin(found, release),
@@ -162,7 +162,7 @@ def check(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Checks a catalogue: each row well formed, each pairing known on both sides, each source there.
+    """Checks a catalogue: rows well formed, pairings known on both sides, sources there.
 
     Exit code 1 if there is a fault.
     """
@@ -193,7 +193,7 @@ def _components(json: bool) -> None:
     from paddock.deploy.catalog import load
 
     found = load()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "component": component.id,
             "title": component.title,

@@ -34,8 +34,8 @@ def resolve(
         typer.Option(
             "--framework",
             "-f",
-            metavar="mindspore|torch|vllm",
-            help="[default: mindspore on Ascend, torch elsewhere]",
+            metavar="mindspore|torch|vllm|cann",
+            help="cann is CANN alone.  [default: mindspore on Ascend, torch elsewhere]",
             show_default=False,
             rich_help_panel=WISH,
         ),

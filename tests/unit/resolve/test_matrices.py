@@ -56,7 +56,7 @@ def test_torch_npu(row: list[str]) -> None:
 
 @pytest.mark.parametrize("row", VLLM, ids=lambda row: row[0])
 def test_vllm_ascend(row: list[str]) -> None:
-    version, vllm, python, cann, pair, *others = (cell.removeprefix("v") for cell in row)
+    version, vllm, python, cann, pair, *_ = (cell.removeprefix("v") for cell in row)
     torch, torch_npu = (part.strip() for part in pair.split("/"))
     found = stack("vllm", "910b", f"vllm_ascend={version}")
     assert found.level == "official"

@@ -79,7 +79,7 @@ def brute_force(problem: Problem, demands: set[str]) -> tuple[int, tuple[int, ..
 @pytest.mark.parametrize("block", range(10))
 def test_the_best_is_the_best(block: int) -> None:
     solved = 0
-    for seed in range(block * 100, block * 100 + 100):
+    for seed in range(block * 40, block * 40 + 40):
         problem = random_problem(seed)
         solver = Solver(problem)
         names = {demand.name for demand in problem.demands}
@@ -95,12 +95,12 @@ def test_the_best_is_the_best(block: int) -> None:
             problem.variables[n][i] for n, i in zip(problem.variables, expected[1], strict=True)
         ]
         assert (found.cost, list(found.values.values())) == (expected[0], wanted), seed
-    assert solved > 10
+    assert solved > 3
 
 
 def test_conflicts_and_corrections_are_all_of_them() -> None:
     checked = 0
-    for seed in range(1200):
+    for seed in range(500):
         problem = random_problem(seed)
         names = [demand.name for demand in problem.demands]
         solver = Solver(problem)
@@ -121,4 +121,4 @@ def test_conflicts_and_corrections_are_all_of_them() -> None:
         for each in (c for knot in found for c in knot.conflicts):
             assert not holds[each], seed
             assert all(holds[each - {name}] for name in each), seed
-    assert checked > 100
+    assert checked > 40

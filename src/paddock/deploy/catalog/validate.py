@@ -1,4 +1,4 @@
-"""Checks that the catalogue's entries agree with each other, for its tests and for whoever adds one."""
+"""Checks that the catalogue's entries agree with each other, for whoever adds one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import string
 from collections import Counter
 from collections.abc import Iterator
 
-from paddock.deploy.catalog.schema import Catalog, Level, Pairing
+from paddock.deploy.catalog.schema import Artifact, Catalog, Level, Pairing, Release
 from paddock.deploy.catalog.versions import Range, key
 from paddock.errors import CatalogError
 
@@ -34,7 +34,7 @@ def validate(catalog: Catalog) -> tuple[str, ...]:
 
 
 def _sources(catalog: Catalog) -> Iterator[str]:
-    entries = [
+    entries: list[Release | Pairing | Artifact] = [
         *(release for rows in catalog.releases.values() for release in rows),
         *catalog.pairings,
         *catalog.artifacts,
@@ -80,15 +80,14 @@ def _releases(catalog: Catalog) -> Iterator[str]:
 
 def _pairings(catalog: Catalog) -> Iterator[str]:
     for pairing in catalog.pairings:
-        where = (
-            f"{pairing.subject} {pairing.subjects.text}, {pairing.object} {pairing.objects.text}"
-        )
-        sides = ((pairing.subject, pairing.subjects), (pairing.object, pairing.objects))
+        a, b = pairing.subject, pairing.object
+        where = f"{a} {pairing.subjects.text}, {b} {pairing.objects.text}"
+        sides = ((a, pairing.subjects), (b, pairing.objects))
         for component, versions in sides:
             yield from (f"{where}: {fault}" for fault in _side(catalog, component, versions))
         if unknown := set(pairing.only_with) - set(catalog.components):
             yield f"{where}: only_with names {min(unknown)!r}, which is not a component"
-        if pairing.subject == pairing.object:
+        if a == b:
             yield f"{where}: pairs a component with itself"
         if (pairing.level is Level.reported_bad) != bool(pairing.id):
             yield f"{where}: exactly the reported-bad pairings have an id"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from paddock.deploy.catalog import Catalog, Pairing, Recipe
 from paddock.deploy.catalog.versions import is_final, key
 from paddock.deploy.resolve import hdk
-from paddock.deploy.resolve.cells import Cells, from_rows, silent
+from paddock.deploy.resolve.cells import from_rows, silent
 from paddock.deploy.resolve.problem import NOT_VERIFIED, Cell, Demand, Edge, Problem, Value
 from paddock.deploy.resolve.view import HostView
 from paddock.deploy.resolve.wish import UNVERIFIED, Wish
@@ -40,9 +41,9 @@ def _facts(view: HostView, wish: Wish, recipe: Recipe) -> Iterator[Demand]:
     """What the host brings. An image has an operating system of its own."""
     pinned = {pin.component for pin in wish.pins}
     inside = view.with_(os=None, glibc=None, apt=None) if "image" in pinned else view
-    facts = {
-        "driver": (view.driver and view.driver.version, "the driver"),
-        "firmware": (view.firmware and view.firmware.version, "the firmware"),
+    facts: dict[str, tuple[str | None, str]] = {
+        "driver": (view.driver.version if view.driver else None, "the driver"),
+        "firmware": (view.firmware.version if view.firmware else None, "the firmware"),
         "nvidia_driver": (view.nvidia_driver, "the driver"),
         "capability": (view.capability, "the compute capability"),
         "apt": (inside.apt, "the package list"),
@@ -145,33 +146,37 @@ def _edges(
             mine = tuple(row for row in applying if row.further is further)
             if not mine:
                 continue
-            refusals: dict[tuple[int, int], str] = {}
             if (a, b) == ("cann", "driver"):
-                cells = hdk.toolkit_and_driver(catalog, view, variables, mine, refusals)
+                yield hdk.toolkit_and_driver(catalog, view, variables, mine)
             elif (a, b) == ("driver", "firmware"):
-                cells = hdk.driver_and_firmware(catalog, view, variables, mine)
+                yield hdk.driver_and_firmware(catalog, view, variables, mine)
             else:
-                cells = from_rows(variables[a], variables[b], mine)
-            if b in recipe.essential and not further:
-                _doubt(catalog, (a, b), mine, variables, cells)
-            if variables[b][-1] is None:
-                place = variables[b].index(None)  # given up, which harms nobody
-                cells.update({(i, place): Cell(0) for i in range(len(variables[a]))})
-            yield Edge(a, b, cells, refusals)
+                essential = b in recipe.essential and catalog.components[a].kind == "software"
+                doubt = catalog.components[b].title if essential and not further else ""
+                yield _edge(a, b, variables[a], variables[b], mine, doubt)
 
 
-def _doubt(
-    catalog: Catalog,
-    pair: tuple[str, str],
+@lru_cache(maxsize=1024)
+def _edge(
+    a: str,
+    b: str,
+    subjects: tuple[Value, ...],
+    objects: tuple[Value, ...],
     rows: tuple[Pairing, ...],
-    variables: Variables,
-    cells: Cells,
-) -> None:
-    """Where a release leaves open what no stack can be without, nobody vouches for it."""
-    a, b = pair
-    if catalog.components[a].kind != "software":
-        return
-    rule = f"no public source says which {catalog.components[b].title} it needs"
-    for i in silent(rows, variables[a]):
-        for j in range(len(variables[b])):
-            cells[i, j] = Cell(NOT_VERIFIED, needs=UNVERIFIED, rule=rule)
+    doubt: str,
+) -> Edge:
+    """The edge that rows make; the same versions of two components meet in many problems.
+
+    With ``doubt``, a component's title, nobody vouches for a subject that leaves the object open:
+    no stack can be without it.
+    """
+    cells = from_rows(subjects, objects, rows)
+    if doubt:
+        rule = f"no public source says which {doubt} it needs"
+        for i in silent(rows, subjects):
+            for j in range(len(objects)):
+                cells[i, j] = Cell(NOT_VERIFIED, needs=UNVERIFIED, rule=rule)
+    if objects[-1] is None:
+        place = objects.index(None)  # given up, which harms nobody
+        cells.update({(i, place): Cell(0) for i in range(len(subjects))})
+    return Edge(a, b, cells)

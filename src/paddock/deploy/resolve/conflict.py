@@ -64,7 +64,7 @@ def conflict(solver: Solver, demands: Sequence[str]) -> Names | None:
 
 
 def decisive_edges(solver: Solver, demands: Collection[str]) -> tuple[int, ...]:
-    """A smallest set of edges under which ``demands`` still conflict: what the cause consists of."""
+    """A smallest set of edges under which ``demands`` still conflict: the cause itself."""
     kept = list(range(len(solver.problem.edges)))
     for number in reversed(list(kept)):
         trial = [other for other in kept if other != number]

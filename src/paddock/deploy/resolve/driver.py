@@ -1,8 +1,9 @@
 """The rule that pairs an Ascend driver with a CANN toolkit, and a firmware with a driver.
 
 Both packages print an inner version, whose family is its ``V100R001C15``, and the families they
-work with. A pair is admitted if either lists the other. Families have no order: C10 was used again
-for 9.0. The lists are incomplete where no public report shows the file, and then nothing is said.
+work with. A pair is admitted if either lists the other. Families have no order, and C10 was used
+again for CANN 9.0. The lists are incomplete where no public report shows the file, and then nothing
+is said.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from paddock.deploy.catalog.versions import key
+
+USED_AGAIN = {"V100R001C10": "V100R001C21"}
+"""A family number of CANN 8.0.RC1's time that CANN 9.0 took again, and one that lists of 9.0's time
+name beside it. In a list without that one the number means the old family."""
 
 
 class Verdict(str, Enum):
@@ -53,12 +58,16 @@ def pair(toolkit: VersionFile, driver: VersionFile) -> Verdict:
 
     ``refused`` needs both lists and both families; with less, ``unknown``.
     """
-    if driver.family and driver.family in toolkit.compatible:
-        return Verdict.admitted
-    if toolkit.family and toolkit.family in driver.compatible:
+    if _lists(toolkit, driver.family) or _lists(driver, toolkit.family):
         return Verdict.admitted
     complete = driver.family and toolkit.family and toolkit.compatible and driver.compatible
     return Verdict.refused if complete else Verdict.unknown
+
+
+def _lists(file: VersionFile, wanted: str | None) -> bool:
+    if wanted not in file.compatible:
+        return False
+    return USED_AGAIN.get(wanted, wanted) in file.compatible
 
 
 def within(version: str, intervals: str) -> bool | None:

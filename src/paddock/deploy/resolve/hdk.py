@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from paddock.deploy.catalog import Catalog, Pairing
-from paddock.deploy.resolve.cells import Cells, from_rows
+from paddock.deploy.resolve.cells import from_rows
 from paddock.deploy.resolve.driver import Verdict, VersionFile, pair, same, within
-from paddock.deploy.resolve.problem import DERIVED, NOT_VERIFIED, Cell, Value
+from paddock.deploy.resolve.problem import DERIVED, NOT_VERIFIED, Cell, Edge, Value
 from paddock.deploy.resolve.view import HostView
 from paddock.deploy.resolve.wish import UNVERIFIED
 
@@ -23,9 +23,9 @@ def toolkit_and_driver(
     view: HostView,
     variables: Variables,
     rows: tuple[Pairing, ...],
-    refusals: dict[tuple[int, int], str],
-) -> Cells:
-    """The pairs of ``cann`` and ``driver``; ``refusals`` takes what the rule refuses, and why."""
+) -> Edge:
+    """The pairs of ``cann`` and ``driver``, and why the rule refuses others."""
+    refusals: dict[tuple[int, int], str] = {}
     toolkits = [v and toolkit_file(catalog, view, v) for v in variables["cann"]]
     drivers = [v and driver_file(catalog, view, v) for v in variables["driver"]]
     cells = from_rows(variables["cann"], variables["driver"], rows)
@@ -42,7 +42,7 @@ def toolkit_and_driver(
                         f"the toolkit is {toolkit.family} and works with {_short(toolkit)}, "
                         f"the driver is {driver.family} and works with {_short(driver)}"
                     )
-    return cells
+    return Edge("cann", "driver", cells, refusals)
 
 
 def _ruled(one: VersionFile, other: VersionFile, verdict: Verdict) -> Cell | None:
@@ -62,8 +62,8 @@ def _short(file: VersionFile) -> str:
 
 def driver_and_firmware(
     catalog: Catalog, view: HostView, variables: Variables, rows: tuple[Pairing, ...]
-) -> Cells:
-    """The pairs of ``driver`` and ``firmware``: matched, or within the intervals that both print."""
+) -> Edge:
+    """The pairs of ``driver`` and ``firmware``: matched, or in the intervals that both print."""
     cells = from_rows(variables["driver"], variables["firmware"], rows)
     drivers = [v and driver_file(catalog, view, v) for v in variables["driver"]]
     for i, driver in enumerate(drivers):
@@ -74,7 +74,7 @@ def driver_and_firmware(
             ruled = _within(view, driver, firmware)
             if ruled is not None:
                 cells[i, j] = ruled
-    return cells
+    return Edge("driver", "firmware", cells)
 
 
 def _within(view: HostView, driver: VersionFile, firmware: str) -> Cell | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from paddock.deploy.resolve.problem import (
     DERIVED,
@@ -51,24 +52,20 @@ class Arc:
 
 
 class Solver:
-    """Answers questions about one Problem; masks are built once for each set of allowances."""
+    """Answers questions about one Problem."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.demands = {demand.name: demand for demand in problem.demands}
         assert len(self.demands) == len(problem.demands), "demands have names of their own"
         self._full = {name: (1 << len(v)) - 1 for name, v in problem.variables.items()}
-        self._arcs: dict[tuple[Edge, frozenset[str]], tuple[Arc, Arc]] = {}
 
     def with_demand(self, demand: Demand) -> Solver:
-        """A solver of the same problem with one demand more, which shares what was computed."""
+        """A solver of the same problem with one demand more."""
         problem = self.problem
-        more = Problem(
-            problem.variables, problem.edges, (demand, *problem.demands), problem.allowed
+        return Solver(
+            Problem(problem.variables, problem.edges, (demand, *problem.demands), problem.allowed)
         )
-        solver = Solver(more)
-        solver._arcs = self._arcs
-        return solver
 
     def domains(self, demands: Collection[str]) -> Domains:
         """The values that the named pins and facts leave."""
@@ -134,26 +131,26 @@ class Solver:
 
     def arcs(self, edge: Edge, allowed: frozenset[str]) -> tuple[Arc, Arc]:
         """Both directions of an edge under what is allowed."""
-        index = (edge, allowed & edge.names)
-        if index not in self._arcs:
-            self._arcs[index] = self._masks(edge, index[1])
-        return self._arcs[index]
+        sizes = (len(self.problem.variables[edge.a]), len(self.problem.variables[edge.b]))
+        return _arcs(edge, allowed & edge.names, sizes)
 
-    def _masks(self, edge: Edge, allowed: frozenset[str]) -> tuple[Arc, Arc]:
-        sizes = [len(self.problem.variables[name]) for name in (edge.a, edge.b)]
-        there = [[0] * sizes[0] for _ in STEPS]
-        back = [[0] * sizes[1] for _ in STEPS]
-        for (i, j), cell in edge.cells.items():
-            if cell.needs and cell.needs not in allowed:
-                continue
-            for step, cost in enumerate(STEPS):
-                if cell.cost <= cost:
-                    there[step][i] |= 1 << j
-                    back[step][j] |= 1 << i
-        return (
-            Arc(edge.a, edge.b, tuple(map(tuple, there))),
-            Arc(edge.b, edge.a, tuple(map(tuple, back))),
-        )
+
+@lru_cache(maxsize=4096)
+def _arcs(edge: Edge, allowed: frozenset[str], sizes: tuple[int, int]) -> tuple[Arc, Arc]:
+    """Kept from problem to problem, as edges of the same versions are."""
+    there = [[0] * sizes[0] for _ in STEPS]
+    back = [[0] * sizes[1] for _ in STEPS]
+    for (i, j), cell in edge.cells.items():
+        if cell.needs and cell.needs not in allowed:
+            continue
+        for step, cost in enumerate(STEPS):
+            if cell.cost <= cost:
+                there[step][i] |= 1 << j
+                back[step][j] |= 1 << i
+    return (
+        Arc(edge.a, edge.b, tuple(map(tuple, there))),
+        Arc(edge.b, edge.a, tuple(map(tuple, back))),
+    )
 
 
 class _Search:

@@ -200,4 +200,4 @@ def _apt(host: Host, catalog: Catalog) -> str | None:
             lists.append(f"Ubuntu-{ports}{index.suite.partition('-')[0]}")
     found = [name for name in lists if name in known]
     wrong = [name for name in found if not name.endswith(f"-{host.system.codename}")]
-    return (wrong or found or [None])[0]
+    return next(iter((*wrong, *found)), None)

@@ -27,7 +27,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """A component of a stack: its version (None: left open), what speaks for it, what was better."""
+    """A component of a stack: its version (None: left open), its reasons, what was better."""
 
     component: str
     title: str

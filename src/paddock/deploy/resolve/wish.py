@@ -10,8 +10,6 @@ from paddock.deploy.catalog import Catalog, Level
 from paddock.deploy.catalog.versions import Range
 from paddock.errors import CatalogError, UsageError, nearest
 
-FRAMEWORKS = ("mindspore", "torch", "vllm")
-
 UNVERIFIED = "unverified"
 """What ``--allow`` takes for a driver and a toolkit of which no public source says anything."""
 
@@ -63,15 +61,16 @@ def make(
     with_: tuple[str, ...] = (),
     pre: bool = False,
 ) -> Wish:
-    """The wish that texts describe: ``pins`` read ``cann=7.0.0``, ``numpy<2``, ``cann=8.0.RC1|8.0.0``.
+    """The wish that texts mean: ``pins`` read ``cann=7.0.0``, ``numpy<2``, ``cann=7.0.0|8.0.0``.
 
     ``kernels=910b_7.0.0`` pins the toolkit too, because kernels have its version. Raises UsageError
     for a framework, component, version, model or id that is not known.
     """
-    if framework not in FRAMEWORKS:
+    frameworks = list(dict.fromkeys(recipe.framework for recipe in catalog.recipes))
+    if framework not in frameworks:
         raise UsageError(
-            f"unknown framework {framework!r}{nearest(framework, FRAMEWORKS)}",
-            hint=f"known are {', '.join(FRAMEWORKS)}",
+            f"unknown framework {framework!r}{nearest(framework, frameworks)}",
+            hint=f"known are {', '.join(frameworks)}",
         )
     known_ids = {p.id for p in catalog.pairings if p.level is Level.reported_bad} | {UNVERIFIED}
     for name in allow:
