@@ -15,6 +15,7 @@ PaddockError                 says what, with which value, and (hint) what to do
 │   └── IntegrityError       size or SHA-256 differ from what was promised
 ├── RunnerError              a machine that cannot be asked, or a program that did not answer
 │   ├── Unreachable          no connection, no such container, no right to enter
+│   │   └── NoProgram        the program that would enter it (ssh, docker) is not there
 │   └── TimedOut             no answer within the time given
 ├── FactsError               recorded facts of a host that cannot be read
 ├── CatalogError             compatibility data or a lock file that cannot be read
@@ -106,6 +107,10 @@ class RunnerError(PaddockError):
 
 class Unreachable(RunnerError):
     """No connection to the machine, no such container, or no right to enter it."""
+
+
+class NoProgram(Unreachable):
+    """The program that would enter the machine (ssh, docker) is not installed."""
 
 
 class TimedOut(RunnerError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import selectors
 import shlex
 import signal
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol, cast
 
-from paddock.errors import RunnerError, TimedOut, Unreachable, UsageError
+from paddock.errors import NoProgram, RunnerError, TimedOut, Unreachable, UsageError
 
 TIMEOUT = 30.0
 """Seconds that a program may take unless told otherwise."""
@@ -111,6 +112,14 @@ class LocalRunner:
         return data.decode(errors="replace")
 
 
+_NAME = re.compile(r"[\w:][\w.:%+-]*")
+"""A host or user that neither ssh nor a shell behind its ProxyCommand takes for anything else."""
+
+
+# env's word, in whichever language and quotes.
+_NO_SSH = re.compile(r"\benv: (?:can't execute )?\W*ssh\b")
+
+
 @dataclass(frozen=True, slots=True)
 class SshRunner:
     """A machine over the system's own ``ssh``, with the user's configuration, keys and agent.
@@ -142,8 +151,8 @@ class SshRunner:
         if not colon:
             host, port = place, ""
         host = host.removeprefix("[").removesuffix("]")
-        bad = not host or host.startswith("-") or user.startswith("-") or bool(at and not user)
-        if bad or set(rest) & set(" /\t\n'\"$`\\") or (colon and not port.isdecimal()):
+        good = _NAME.fullmatch(host) and (_NAME.fullmatch(user) or not at)
+        if not good or (colon and not port.isdecimal()):
             raise UsageError(
                 f"{address!r} is not the address of a host",
                 hint="write it as ssh://user@host or ssh://user@host:port",
@@ -164,8 +173,8 @@ class SshRunner:
         # 255 is ssh's own; a program may end with it too, but hardly without a word on stdout.
         if output.exit_code == 255 and not output.stdout:
             raise _no_connection(self.target, output.stderr)
-        if output.exit_code == NOT_FOUND and output.stderr.startswith("env: 'ssh'"):
-            raise Unreachable("there is no ssh on this machine", hint="install openssh-client")
+        if output.exit_code == NOT_FOUND and _NO_SSH.search(output.stderr):
+            raise NoProgram("there is no ssh on this machine", hint="install openssh-client")
         return output
 
     def read(self, path: str) -> str | None:
@@ -228,18 +237,19 @@ class ContainerRunner:
         """See Runner."""
         words = [self.engine, "exec", "-i", self.name, "env", "LC_ALL=C", *argv]
         output = self.on.run(words, timeout=timeout, stdin=stdin)
-        if not output.ok and not output.stdout:
-            self._check(output)
+        # docker says on stdout that it could not start a program, all else on stderr.
+        if not output.ok and (not output.stdout or output.stdout.startswith("OCI runtime")):
+            self._check(output.exit_code, output.stderr + output.stdout)
         return output
 
     def read(self, path: str) -> str | None:
         """See Runner."""
         return _read_by_cat(self, path)
 
-    def _check(self, output: Output) -> None:
+    def _check(self, exit_code: int, text: str) -> None:
         """Raises Unreachable where it was the engine that failed and not the program."""
-        said = output.stderr.lower()
-        reason = _last_line(output.stderr)
+        said = text.lower()
+        reason = _last_line(text)
         if "no such container" in said or "no container with name" in said:
             raise Unreachable(
                 f"there is no container {self.name!r}: {reason}",
@@ -255,12 +265,12 @@ class ContainerRunner:
                 f"{self.engine} does not answer: {reason}",
                 hint="start its daemon, or join the group that may use it",
             )
-        if output.exit_code == NOT_FOUND and self.engine in said:
-            raise Unreachable(
+        if exit_code == NOT_FOUND and self.engine in said:
+            raise NoProgram(
                 f"there is no {self.engine} on {self.on.target}",
                 hint=f"name another engine: {', '.join(ENGINES)}",
             )
-        if output.exit_code in (126, NOT_FOUND) and "oci runtime" in said:
+        if exit_code in (126, NOT_FOUND) and "oci runtime" in said:
             raise Unreachable(
                 f"the container {self.name!r} cannot run programs: {reason}",
                 hint="an image without a shell and env cannot be looked into",

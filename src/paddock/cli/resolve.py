@@ -9,7 +9,7 @@ import typer
 
 from paddock.cli import options, render
 from paddock.cli.catalog import complete_component
-from paddock.errors import FactsError, NoStack, UsageError
+from paddock.errors import NoStack, UsageError
 
 if TYPE_CHECKING:
     from paddock.deploy.catalog import Catalog
@@ -95,33 +95,10 @@ def resolve(
             rich_help_panel=WISH,
         ),
     ] = False,
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="ssh://USER@HOST[:PORT]",
-            help="Another machine.  [default: this one]",
-            show_default=False,
-            rich_help_panel=PLACE,
-        ),
-    ] = "",
-    container: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="A running Docker container.",
-            show_default=False,
-            rich_help_panel=PLACE,
-        ),
-    ] = "",
-    facts: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE",
-            help="Facts of a machine that were saved as JSON.",
-            show_default=False,
-            rich_help_panel=PLACE,
-        ),
-    ] = "",
+    host: options.HostAddress = None,
+    container: options.ContainerName = None,
+    engine: options.Engine = None,
+    facts: options.Facts = None,
     chip: Annotated[
         str,
         typer.Option(
@@ -195,7 +172,11 @@ def resolve(
     from paddock.deploy.catalog import load
 
     catalog = load()
-    view = _view(catalog, host, container, facts, chip, arch, driver, os)
+    view = (
+        _planned(catalog, chip, arch, driver, os, (host, container, facts))
+        if chip
+        else _seen(catalog, host, container, engine, facts, (arch, driver, os))
+    )
     pins = tuple(pin or ())
     if check:
         framework, model, pins, allow = _locked(check, framework, model, pins, allow)
@@ -231,58 +212,46 @@ def resolve(
             render.line(f"wrote {lock}")
 
 
-def _view(
+def _seen(
     catalog: Catalog,
-    host: str,
-    container: str,
-    facts: str,
+    host: str | None,
+    container: str | None,
+    engine: str | None,
+    facts: Path | None,
+    planned: tuple[str, str, str],
+) -> HostView:
+    """The machine that the options name, looked at."""
+    from paddock.deploy.host import target
+    from paddock.deploy.resolve import from_host
+
+    for name, value in zip(("--arch", "--driver", "--os"), planned, strict=True):
+        if value:
+            raise UsageError(f"{name} goes with --chip", hint="a real machine has its own")
+    with render.waiting(f"looking at {container or host or facts or 'this machine'}"):
+        found = target.facts(host=host, container=container, engine=engine, file=facts)
+    return from_host(found, catalog)
+
+
+def _planned(
+    catalog: Catalog,
     chip: str,
     arch: str,
     driver: str,
     system: str,
+    others: tuple[str | Path | None, ...],
 ) -> HostView:
-    """What the options say about where the stack should run."""
-    from paddock.deploy.resolve import from_host
-
-    sources = {"--host": host, "--container": container, "--facts": facts, "--chip": chip}
-    given = [name for name, value in sources.items() if value]
-    if len(given) > 1:
-        raise UsageError(f"{given[0]} and {given[1]} say different things", hint="give one")
-    if chip:
-        return _planned(catalog, chip, arch, driver, system)
-    for name, value in (("--arch", arch), ("--driver", driver), ("--os", system)):
-        if value:
-            raise UsageError(f"{name} goes with --chip", hint="a real machine has its own")
-    return from_host(_read(host, container, facts), catalog)
-
-
-def _read(host: str, container: str, facts: str) -> Any:
-    from paddock.deploy.host import Host, probe
-    from paddock.shell import ContainerRunner, LocalRunner, SshRunner
-
-    if facts:
-        try:
-            return Host.from_json(Path(facts).read_bytes())
-        except FactsError as error:
-            raise FactsError(f"{facts}: {error.message}", hint=error.hint) from error
-    runner = (
-        SshRunner.parse(host)
-        if host
-        else ContainerRunner(container)
-        if container
-        else LocalRunner()
-    )
-    with render.waiting(f"looking at {runner.target}"):
-        return probe.read(runner)
-
-
-def _planned(catalog: Catalog, chip: str, arch: str, driver: str, system: str) -> HostView:
+    """A machine that is only described."""
     from paddock.deploy.resolve import HostView, VersionFile
     from paddock.errors import nearest
 
+    for name, value in zip(("--host", "--container", "--facts"), others, strict=True):
+        if value:
+            raise UsageError(f"{name} and --chip say different things", hint="give one of them")
     known = catalog.newest_first("chip")
     if chip not in known:
-        raise UsageError(f"unknown chip {chip!r}{nearest(chip, known)}", hint=f"known are {known}")
+        raise UsageError(
+            f"unknown chip {chip!r}{nearest(chip, known)}", hint=f"known are {', '.join(known)}"
+        )
     known = catalog.newest_first("arch")
     if arch and arch not in known:
         raise UsageError(f"unknown architecture {arch!r}{nearest(arch, known)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import TypeVar
 from paddock.deploy.host import components, hccn, npu_detail, npu_table
 from paddock.deploy.host.bus import HUAWEI
 from paddock.deploy.host.facts import (
+    NOT_ASKED,
     Ascend,
     DeviceNode,
     Note,
@@ -50,8 +52,8 @@ def ascend(
         topology=_topology(answer, notes),
         nodes=ours,
         components=components.components(answer, environment, notes),
-        install_info=pairs(info.text) if info else {},
-        hccn=hccn.ports(answer, notes),
+        install_info=_install_info(info, notes) if info else {},
+        hccn=hccn.ports(answer, len(npus), notes),
         rank_tables=hccn.rank_tables(answer, notes),
         installs=components.installs(answer),
         scripts=tuple(f.name.removeprefix("script ") for f in answer.starting("script ")),
@@ -63,6 +65,25 @@ def ascend(
     return found if there or found != Ascend() else None
 
 
+_INSTALL_KEYS = (
+    "UserName",
+    "UserGroup",
+    "Firmware_Install_Type",
+    "Firmware_Install_Path_Param",
+    "Driver_Install_Type",
+    "Driver_Install_Path_Param",
+    "Driver_Install_For_All",
+)
+
+
+def _install_info(frame: Frame, notes: list[Note]) -> dict[str, str]:
+    table = pairs(frame.text)
+    wanted = dict.fromkeys([*_INSTALL_KEYS, *table])
+    if missing := [key for key in wanted if not table.get(key)]:
+        notes.append(Note(frame.path, ", ".join(missing), "the file has no such line or no value"))
+    return {key: value for key, value in table.items() if value}
+
+
 def _npus(
     answer: Answer, pci: tuple[PciDevice, ...], notes: list[Note]
 ) -> tuple[NpuSmi | None, tuple[Npu, ...]]:
@@ -70,26 +91,21 @@ def _npus(
     asked = list(answer.starting("npu-smi "))
     if not asked:
         if any(device.vendor == HUAWEI for device in pci):
-            notes.append(Note("npu-smi", "chips", "the program is not there: no driver installed?"))
+            looked = answer.get("pci") is not None
+            why = "there is no such program on the PATH or where drivers put it"
+            notes.append(Note("npu-smi", "chips", why if looked else NOT_ASKED))
         return None, ()
     smi = NpuSmi(path=path.text if path else None)
     npus: tuple[Npu, ...] = ()
     if frame is None:
-        notes.append(Note("npu-smi info", "chips", "it was not asked"))
+        notes.append(Note("npu-smi info", "chips", NOT_ASKED))
     elif frame.exit_code != 0 or "|" not in frame.text:
         smi = _failed(smi, frame, notes)
     else:
         table = npu_table.parse(frame.text, notes)
         npus = table.npus
         smi = replace(smi, version=table.version, driver_version=table.driver_version, exit_code=0)
-    npus = _mapped(answer, npus, notes)
-    listed = answer.get("npu-smi info -l")
-    if listed and listed.exit_code == 0:
-        count = npu_detail.count(listed.text, listed.name, notes)
-        cards = len({npu.npu for npu in npus})
-        if count is not None and npus and count != cards:
-            why = f"{count} cards are listed and {cards} could be read"
-            notes.append(Note(listed.name, "cards", why))
+    npus = _listed(answer, _mapped(answer, npus, notes), notes)
     return smi, tuple(_detailed(answer, npu, npus, pci, notes) for npu in npus)
 
 
@@ -125,6 +141,28 @@ def _mapped(answer: Answer, npus: tuple[Npu, ...], notes: list[Note]) -> tuple[N
         else npu
         for npu in npus
     )
+
+
+def _listed(answer: Answer, npus: tuple[Npu, ...], notes: list[Note]) -> tuple[Npu, ...]:
+    """The chips, checked against ``-l``; where nothing else names any, the cards alone."""
+    frame = answer.get("npu-smi info -l")
+    if frame and frame.exit_code == 0:
+        cards = npu_detail.cards(frame.text, frame.name, notes)
+        if not npus:
+            return tuple(
+                Npu(card, chip if chips > 1 else None)
+                for card, chips in cards
+                for chip in range(chips)
+            )
+        if missing := sorted({card for card, _ in cards} - {npu.npu for npu in npus}):
+            why = "it is listed, and its row could not be read"
+            notes.append(Note(frame.name, f"NPU {', '.join(map(str, missing))}", why))
+    elif not npus:
+        asked = re.findall(
+            r"(?m)^npu-smi info .*-i (\d+)", "\n".join(f.name for f in answer.frames)
+        )
+        return tuple(Npu(int(card)) for card in dict.fromkeys(asked))
+    return npus
 
 
 def _detailed(
@@ -173,8 +211,11 @@ class _Card:
 
     def ask_chip(self, kind: str, build: Callable[[npu_detail.Block], T]) -> T | None:
         """What ``build`` makes of this chip's part of the answer about the card."""
-        found = self.ask(kind, lambda *asked: npu_detail.per_chip(build, *asked)) or {}
-        return found.get(self.npu.chip, found.get(None) if self.alone else None)
+        read = functools.partial(npu_detail.per_chip, build)
+        found = self.ask(kind, read) or {}
+        if self.alone and len(found) == 1:
+            return next(iter(found.values()))
+        return found.get(self.npu.chip)
 
 
 def _health(answer: Answer, npu: Npu, notes: list[Note]) -> NpuHealth | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from paddock.deploy.host.facts import DeviceNode, Note, PciDevice
+from paddock.deploy.host.facts import NOT_ASKED, DeviceNode, Note, PciDevice
 from paddock.deploy.host.frames import Answer
 from paddock.deploy.host.values import hexadecimal
 
@@ -28,7 +28,7 @@ def pci(answer: Answer, notes: list[Note]) -> tuple[PciDevice, ...]:
     frame = answer.get("pci")
     lspci = [line for f in answer.starting("lspci") for line in f.lines]
     if frame is None and not lspci:
-        notes.append(Note("pci", "accelerators on the PCI bus", "it was not asked"))
+        notes.append(Note("pci", "accelerators on the PCI bus", NOT_ASKED))
     found = []
     for line in frame.lines if frame else []:
         words = line.split()
@@ -66,7 +66,7 @@ def _from_lspci(lines: list[str], notes: list[Note]) -> list[PciDevice]:
         elif "Processing accelerators" in line or "Huawei" in line:
             notes.append(Note("lspci", "a device", f"the line cannot be read: {line.strip()!r}"))
     if lines:
-        why = "lspci does not print them, nor does a line say that the list is whole"
+        why = f"lspci does not print them, nor whether the {len(found)} devices are all"
         notes.append(Note("lspci", "drivers and NUMA nodes", why))
     return found
 

@@ -39,13 +39,11 @@ def components(
         key = (kind, _root(kind, frame.real_path))
         active = bool(_ACTIVE.search(frame.path)) or any(map(frame.path.startswith, homes))
         known = found.get(key, Component(kind, frame.real_path))
-        if not frame.text.strip() and " => " not in frame.name:
-            notes.append(Note(frame.path, f"version of the {kind}", "the file is empty"))
         found[key] = replace(
-            _read(frame, known, notes),
+            _read(frame, known),
             active=known.active or active or kind in ("driver", "firmware"),
         )
-    installed = [_with_socs(component, answer) for component in found.values()]
+    installed = [_check(_with_socs(component, answer), notes) for component in found.values()]
     return tuple(sorted(installed, key=lambda component: not component.active))
 
 
@@ -77,13 +75,13 @@ def _root(kind: str, real: str) -> str:
     return str(path.parent.parent)
 
 
-def _read(frame: Frame, known: Component, notes: list[Note]) -> Component:
+def _read(frame: Frame, known: Component) -> Component:
     """The component with what one more of its files says; what is known already stays."""
     if not frame.text.strip():
         return known  # a link to a file that was read before
     if known.kind == "nnal":
         version = pairs(frame.text, ":").get("Ascend-cann-atb")
-        found = replace(known, version=known.version or version)
+        found = replace(known, version=known.version or version or None)
     elif known.kind == "mindie":
         version = (
             (pairs(frame.text, ":").get("Ascend-mindie") or "").removeprefix("MindIE ").strip()
@@ -93,8 +91,6 @@ def _read(frame: Frame, known: Component, notes: list[Note]) -> Component:
         found = _key_values(frame, known)
     if found.modified is None:
         found = replace(found, modified=frame.modified)
-    if frame.path.endswith("version.info") and not (found.version or found.number):
-        notes.append(Note(frame.path, f"version of the {known.kind}", "no line of it says"))
     return found
 
 
@@ -119,20 +115,54 @@ def _key_values(frame: Frame, known: Component) -> Component:
     required = {
         key.removeprefix("required_package_").removesuffix("_version"): value
         for key, value in table.items()
-        if key.startswith("required_package_")
+        if key.startswith("required_package_") and value
     }
-    families = re.findall(r"\[([^\[\],]+)\]", table.get("compatible_version", ""))
     return replace(
         known,
         version=known.version or release or None,
         number=known.number or number or None,
-        inner_version=known.inner_version or table.get("innerversion") or None,
-        compatible=known.compatible or tuple(families),
+        inner_version=known.inner_version or _inner(table.get("innerversion", "")),
+        compatible=known.compatible or _families(table.get("compatible_version", "")),
         compatible_firmware=known.compatible_firmware or table.get("compatible_version_fw") or None,
         compatible_driver=known.compatible_driver or table.get("compatible_version_drv") or None,
         requires=known.requires or required,
         arch=known.arch or table.get("arch") or None,
     )
+
+
+_FAMILY = r"V\d{3}R\d{3}C\d{2,3}"
+
+
+def _inner(text: str) -> str | None:
+    """``V100R001C21SPC002B220``; None for what is not whole."""
+    return text if re.fullmatch(rf"{_FAMILY}\w*", text) else None
+
+
+def _families(text: str) -> tuple[str, ...]:
+    """``[V100R001C15],[V100R001C18]``; nothing for a list that is not whole."""
+    family = rf"\[{_FAMILY}\w*\]"
+    return tuple(re.findall(r"\w+", text)) if re.fullmatch(rf"{family}(,{family})*", text) else ()
+
+
+_EXPECTED = {
+    "driver": ("version", "inner_version", "compatible", "compatible_firmware"),
+    "firmware": ("version", "number", "compatible_driver"),
+    "toolkit": ("version", "number", "inner_version", "compatible", "arch"),
+    "nnae": ("version", "inner_version", "compatible", "arch"),
+    "nnrt": ("version", "inner_version", "compatible", "arch"),
+    "kernels": ("version", "number", "requires"),
+    "nnal": ("version",),
+    "mindie": ("version",),
+}
+"""What the files of a part usually say and the pairing rules need."""
+
+
+def _check(component: Component, notes: list[Note]) -> Component:
+    missing = [name for name in _EXPECTED[component.kind] if not getattr(component, name)]
+    if missing:
+        why = "its files do not say, or not in a form that is known"
+        notes.append(Note(component.path, f"{component.kind}: {', '.join(missing)}", why))
+    return component
 
 
 def _with_socs(component: Component, answer: Answer) -> Component:
@@ -184,7 +214,8 @@ def installs(answer: Answer) -> tuple[Install, ...]:
         if package := _PACKAGE.search(line):
             version = package[1]
         if match := _INSTALLED.match(line):
-            reboot = "reboot" in match[3].lower()
+            said = match[3].lower()
+            reboot = True if "reboot now" in said else False if "immediately" in said else None
             found.append(Install(match[1], match[2], reboot, version))
             version = None
     return tuple(found)

@@ -224,12 +224,12 @@ class Install:
     """An installation that a driver or firmware package logged, by the host's own clock.
 
     ``package`` is ``Driver`` or ``Firmware``; ``finished`` is ``2025-07-17 10:36:24``;
-    ``reboot`` tells whether it asked for one.
+    ``reboot`` tells whether it asked for one, None where it did not say.
     """
 
     package: str
     finished: str
-    reboot: bool
+    reboot: bool | None
     version: str | None = None
 
 

@@ -155,11 +155,14 @@ def containers(answer: Answer) -> tuple[Container, ...]:
 
 def _container(engine: str, block: str) -> Container:
     devices: list[str] = []
+    published: list[str] = []
     table: dict[str, str] = {}
     for line in block.splitlines():
         key, _, value = line.strip().partition(" ")
         if key == "device":
             devices.append(value)
+        elif key == "publish":
+            published.append(value)
         elif key == "env":
             table.setdefault("visible", value.partition("=")[2])
         else:
@@ -174,4 +177,5 @@ def _container(engine: str, block: str) -> Container:
         runtime=table.get("runtime") or None,
         visible_devices=table.get("visible"),
         network=table.get("network") or None,
+        published=tuple(published),
     )

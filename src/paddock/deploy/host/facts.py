@@ -26,6 +26,7 @@ from paddock.deploy.host.devices import (
 )
 from paddock.deploy.host.machine import (
     Clock,
+    ConfigLine,
     Confinement,
     Container,
     Cpu,
@@ -44,7 +45,6 @@ from paddock.deploy.host.machine import (
     Port,
     Proxy,
     Python,
-    StartupLine,
     System,
     Tool,
     User,
@@ -52,9 +52,11 @@ from paddock.deploy.host.machine import (
 from paddock.errors import FactsError
 
 __all__ = [
+    "NOT_ASKED",
     "Ascend",
     "Clock",
     "Component",
+    "ConfigLine",
     "Confinement",
     "Container",
     "Cpu",
@@ -89,12 +91,14 @@ __all__ = [
     "Python",
     "Rank",
     "RankTable",
-    "StartupLine",
     "System",
     "Tool",
     "Topology",
     "User",
 ]
+
+NOT_ASKED = "it was not asked"
+"""The reason in a note about what a recording does not hold."""
 
 SCHEMA = 1
 """Rises when a field changes its meaning; a new field alone does not raise it."""
@@ -118,8 +122,10 @@ class Host:
     they say. ``environment`` holds the variables that bear on accelerators and loading (PATH,
     LD_LIBRARY_PATH, ASCEND_*, HCCL_*, ...), without secrets, as the session that answered had them;
     ``init_environment`` those of the container's first process, which an SSH login into it does
-    not get. ``limits`` are the soft resource limits by ``ulimit``'s names (``nofile``,
-    ``memlock``), -1 for unlimited, memory in bytes.
+    not get. ``startup`` are lines of shells' and the loader's files that bear on accelerators,
+    ``sshd`` those of its server that decide who may enter and where. ``limits`` are the soft
+    resource limits by ``ulimit``'s names (``nofile``, ``memlock``), -1 for unlimited, memory in
+    bytes.
     """
 
     schema: int = SCHEMA
@@ -148,7 +154,8 @@ class Host:
     indexes: tuple[Index, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     init_environment: dict[str, str] = field(default_factory=dict)
-    startup: tuple[StartupLine, ...] = ()
+    startup: tuple[ConfigLine, ...] = ()
+    sshd: tuple[ConfigLine, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
     model_files: tuple[ModelFile, ...] = ()
     model_configs: tuple[ModelConfig, ...] = ()
@@ -162,6 +169,10 @@ class Host:
     def tool(self, name: str) -> Tool | None:
         """The first program of that name on the PATH, or None."""
         return next((t for t in self.tools if t.name == name), None)
+
+    def library(self, name: str) -> Library | None:
+        """What is known of a library; None where it was not looked for."""
+        return next((lib for lib in self.libraries if lib.name == name), None)
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as plain JSON values."""

@@ -13,6 +13,9 @@ FIRST = "paddock probe"
 GROUPS = ("accelerators", "engines", "pythons", "machine", "probe")
 """What the probe does at the same time; each ends with a frame that proves it was finished."""
 
+# What a machine prints is shown on terminals and kept in files: no commands to either.
+_CONTROLS = {c: "\ufffd" for c in (*range(32), *range(127, 160)) if chr(c) not in "\n\t\r"}
+
 _HEADER = re.compile(rb"@@ (-?\d+) (\d+) (-|\d+(?:\.\d+)?) ([^\n]+)\n")
 
 
@@ -108,7 +111,7 @@ def parse(document: bytes) -> Answer:
         at_frame = end + 1 == len(document) or _HEADER.match(document, end + 1) is not None
         if document[end : end + 1] == b"\n" and at_frame:
             modified = None if header[3] == b"-" else float(header[3])
-            text = document[start:end].decode(errors="replace")
+            text = document[start:end].decode(errors="replace").translate(_CONTROLS)
             frames.append(Frame(name, text, int(header[1]), modified))
             place = end + 1 if end + 1 < len(document) else None
         else:
@@ -129,7 +132,7 @@ def compose(frames: Iterable[Frame]) -> bytes:
     pieces = []
     for frame in (Frame(FIRST, "1"), *frames, *ends):
         body = frame.text.rstrip("\n").encode()
-        modified = "-" if frame.modified is None else f"{frame.modified:g}"
+        modified = "-" if frame.modified is None else f"{frame.modified:.6f}"
         pieces += [
             f"@@ {frame.exit_code} {len(body)} {modified} {frame.name}\n".encode(),
             body,

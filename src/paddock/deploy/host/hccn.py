@@ -13,8 +13,11 @@ from paddock.deploy.host.values import pairs, whole
 _SETTINGS = ("address", "netmask", "gateway", "netdetect")
 
 
-def ports(answer: Answer, notes: list[Note]) -> tuple[HccnPort, ...]:
-    """/etc/hccn.conf (``address_0=192.0.2.1``) and what hccn_tool says of each port."""
+def ports(answer: Answer, chips: int, notes: list[Note]) -> tuple[HccnPort, ...]:
+    """/etc/hccn.conf (``address_0=192.0.2.1``) and what hccn_tool says of each port.
+
+    ``chips`` is how many there are as far as known, to tell whether the file is whole.
+    """
     found: dict[int, dict[str, Any]] = {}
     frame = answer.file("/etc/hccn.conf")
     for line in frame.lines if frame else []:
@@ -24,6 +27,9 @@ def ports(answer: Answer, notes: list[Note]) -> tuple[HccnPort, ...]:
         elif not line.lstrip().startswith("#"):
             why = f"the line cannot be read: {line.strip()!r}"
             notes.append(Note("/etc/hccn.conf", "a setting", why))
+    if frame and (len(found) != chips or not found):
+        why = f"it speaks of {len(found)} devices, and {chips} chips are known"
+        notes.append(Note("/etc/hccn.conf", "addresses", why))
     for device, port in found.items():
         if missing := {"address", "netmask"} - port.keys():
             why = f"it has no {' and no '.join(sorted(missing))}"
@@ -65,6 +71,10 @@ def rank_tables(answer: Answer, notes: list[Note]) -> tuple[RankTable, ...]:
             why = f"not a rank table: {type(error).__name__} {error}"
             notes.append(Note(frame.path, "rank table", why))
             continue
+        numbers = sorted(rank.rank for rank in ranks)
+        if not numbers or numbers != list(range(len(numbers))):
+            why = f"its ranks are {numbers}, not 0 and up without a gap"
+            notes.append(Note(frame.path, "ranks", why))
         found.append(RankTable(frame.path, table.get("version"), table.get("status"), ranks))
     return tuple(found)
 

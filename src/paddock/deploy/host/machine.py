@@ -37,6 +37,7 @@ class System:
 class Cpu:
     """The processors. ``threads`` are logical CPUs online, ``usable`` those this user may run on.
 
+    ``quota`` is how many CPUs' time the control group grants, None where it sets no limit.
     ``flags`` are the instruction sets as the kernel names them (x86 ``flags``, Arm ``Features``).
     """
 
@@ -46,6 +47,7 @@ class Cpu:
     cores: int | None = None
     threads: int | None = None
     usable: int | None = None
+    quota: float | None = None
     numa_nodes: int | None = None
     flags: tuple[str, ...] = ()
 
@@ -171,7 +173,7 @@ class Container:
     """A container that runs on the host, seen from its engine.
 
     ``devices`` are the host's nodes it was given; ``visible_devices`` is its
-    ASCEND_VISIBLE_DEVICES or NVIDIA_VISIBLE_DEVICES.
+    ASCEND_VISIBLE_DEVICES or NVIDIA_VISIBLE_DEVICES, ``published`` its ports (``22/tcp``).
     """
 
     engine: str
@@ -183,6 +185,7 @@ class Container:
     runtime: str | None = None
     visible_devices: str | None = None
     network: str | None = None
+    published: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +261,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A shared library that a stack needs. ``paths`` are the copies found on disk.
+    """A shared library that a stack may need, there or not. ``paths`` are the copies on disk.
 
     ``loads_from`` is what the loader would take with the environment as it was read
     (LD_LIBRARY_PATH first, then the cache of ldconfig); None where it would find nothing.
@@ -270,8 +273,8 @@ class Library:
 
 
 @dataclass(frozen=True, slots=True)
-class StartupLine:
-    """A line of a shell's startup file or of the loader's configuration that bears on Ascend."""
+class ConfigLine:
+    """A line of a configuration file that was picked out for what it sets."""
 
     path: str
     text: str

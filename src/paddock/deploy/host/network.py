@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from paddock.deploy.host.facts import Index, Interface, Note, Port, Proxy
+from paddock.deploy.host.facts import NOT_ASKED, Index, Interface, Note, Port, Proxy
 from paddock.deploy.host.frames import Answer
 from paddock.deploy.host.redact import credentials
 
@@ -18,7 +18,7 @@ def ports(answer: Answer, notes: list[Note]) -> tuple[Port, ...]:
     Source of the table's form: proc_net_tcp in the kernel's documentation.
     """
     if answer.get("listening") is None:
-        notes.append(Note("listening", "ports in use", "it was not asked"))
+        notes.append(Note("listening", "ports in use", NOT_ASKED))
     names: dict[int, str] = {}
     for line in answer.lines("ss -Hltnp"):
         words = line.split()
@@ -66,11 +66,11 @@ def proxies(answer: Answer, environment: dict[str, str]) -> tuple[Proxy, ...]:
         if text.lstrip().startswith(("#", "//", ";")):
             continue
         for match in re.finditer(
-            r"(?P<name>[A-Za-z:_]*proxy)[\"']?\s*[=:\s]\s*[\"']?(?P<value>[^\s\"',;]+)",
+            r"(?P<name>[A-Za-z:_]*proxy)[\"']?\s*[=:\s]\s*[\"']?(?P<value>[^\s\"';]+)",
             text,
             re.IGNORECASE,
         ):
-            proxy = Proxy(match["name"], credentials(match["value"]), path)
+            proxy = Proxy(match["name"], credentials(match["value"].rstrip(",")), path)
             if proxy not in found:
                 found.append(proxy)
     return tuple(found)

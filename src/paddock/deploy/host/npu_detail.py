@@ -46,6 +46,9 @@ def blocks(
         key, colon, value = (part.strip() for part in line.partition(":"))
         if not colon:
             continue
+        if not key:
+            notes.append(Note(where, "a value", f"the line has no key: {line.strip()!r}"))
+            continue
         if key in ("NPU ID", "Chip Count") and not block:
             head[key] = value
             continue
@@ -163,17 +166,24 @@ def health(text: str, where: str, notes: list[Note]) -> NpuHealth:
     )
 
 
-def count(text: str, where: str, notes: list[Note]) -> int | None:
-    """The number of cards that ``-l`` counts; a note where it lists another number of them."""
+def cards(text: str, where: str, notes: list[Note]) -> list[tuple[int, int]]:
+    """The cards that ``-l`` lists, each with its number of chips; a note where it counts others."""
     total = whole(pairs(text, ":").get("Total Count"))
-    listed = len(re.findall(r"^\s*NPU ID\s*:\s*\d+\s*$", text, re.MULTILINE))
-    chips = len(re.findall(r"^\s*Chip Count\s*:\s*\d+\s*$", text, re.MULTILINE))
+    found: list[tuple[int, int]] = []
+    npu: int | None = None
+    for line in text.splitlines():
+        key, _, value = (part.strip() for part in line.partition(":"))
+        if key == "NPU ID":
+            npu = whole(value)
+        elif key == "Chip Count" and npu is not None and (chips := whole(value)) is not None:
+            found.append((npu, chips))
+            npu = None
     if total is None:
         notes.append(Note(where, "the number of cards", "there is no line Total Count"))
-    elif (listed, chips) != (total, total):
-        why = f"it counts {total} cards and lists {listed}, with the chips of {chips}"
+    elif len(found) != total:
+        why = f"it counts {total} cards and {len(found)} could be read"
         notes.append(Note(where, "the list of cards", why))
-    return total
+    return found
 
 
 def mapping(text: str, where: str, notes: list[Note]) -> list[Mapped]:
@@ -181,7 +191,7 @@ def mapping(text: str, where: str, notes: list[Note]) -> list[Mapped]:
     found = []
     for line in text.splitlines():
         row = re.fullmatch(r"\s*(\d+)\s+(\d+)\s+(\d+|-)\s+(\S.*?)\s*", line)
-        if row is None:
+        if row is None or row[4] == "Ascend":
             if line.strip() and line.split()[:2] != ["NPU", "ID"]:
                 notes.append(Note(where, "a chip", f"the line cannot be read: {line.strip()!r}"))
         elif row[4].lower() != "mcu":
@@ -208,7 +218,9 @@ def topology(text: str, where: str, notes: list[Note]) -> Topology | None:
             continue
         links = [word for word in words[1:] if re.fullmatch(r"[A-Z][A-Z_]*", word)]
         others = words[1 + len(links) :]
-        if len(links) != len(devices) or words[1:] != links + others or len(others) > 1:
+        cpu_list = re.compile(r"\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
+        alien = len(others) > 1 or not all(map(cpu_list.fullmatch, others))
+        if len(links) != len(devices) or words[1:] != links + others or alien:
             why = f"the line has {len(links)} links for {len(devices)} devices"
             notes.append(Note(where, f"links of {words[0]}", why))
             continue

@@ -59,7 +59,7 @@ _HEADS = (
 _KINDS = {
     _INT: r"\d+",
     _NUM: r"\d+(?:\.\d+)?|NA|-",
-    _PAIR: r"(?:\d+|NA|-)\s*/\s*(?:\d+|NA|-)",
+    _PAIR: r"(?:\d+|NA|-)\s*/ ?(?:\d+|NA|-)",
     _TEXT: r"\S+",
 }
 _BUS_ID = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]")
@@ -94,6 +94,7 @@ class _Reader:
     notes: list[Note]
     layouts: dict[str, _Layout] = field(default_factory=dict)
     part: str = "version"
+    by_card: bool = False  # the 950's layout, which counts cards and has no column for chips
     versions: tuple[str | None, str | None] = (None, None)
     npus: list[Npu] = field(default_factory=list)
     pending: dict[str, str | None] | None = None
@@ -116,8 +117,11 @@ def parse(text: str, notes: list[Note]) -> Table:
         reader.note("chips", "the table has no line of column heads that is known")
     elif not reader.npus:
         reader.note("chips", "the table has no rows")
+    elif "processes" not in reader.layouts and not reader.closed:
+        reader.note("chips", f"the table breaks off after {len(reader.npus)} rows")
     if "processes" not in reader.layouts:
-        reader.note("processes", "the output has no table of processes")
+        why = f"the output ends after {len(reader.npus)} chips, with no table of processes"
+        reader.note("processes", why)
     elif not reader.closed:
         reader.note("processes", "the table of processes breaks off")
     if reader.versions[1] is None:
@@ -159,6 +163,10 @@ def _heads(cells: list[str], reader: _Reader) -> bool:
             continue
         reader.layouts[part] = layout
         reader.part = "chips" if part == "second" else part
+        if part == "chips":
+            reader.by_card = re.search(r"\bNPU ID\b", "|".join(cells)) is not None
+        elif part == "second" and not reader.by_card:
+            needed = needed | {"chip"}
         if missing := sorted(needed - names):
             reader.note(", ".join(missing), "the table has no such column head")
         return True
@@ -230,16 +238,18 @@ def _by_place(cell: str, columns: list[_Column]) -> list[str] | None:
         piece = cell[start:end]
         if not piece.strip():
             texts.append("")
-        elif piece[0] == " " or (start and cell[start - 1] != " ") or _is_two(piece, column):
+        elif piece[0] == " " or (start and cell[start - 1] != " ") or _is_foreign(piece, column):
             return None
         else:
             texts.append(piece.strip())
     return texts
 
 
-def _is_two(piece: str, column: _Column) -> bool:
-    """Whether a text seems to hold two values: then a head between them was not recognised."""
-    return column.kind == _TEXT and re.search(r"\S\s{2,}\S", piece.strip()) is not None
+def _is_foreign(piece: str, column: _Column) -> bool:
+    """Whether a piece holds parts of two values: a cell beside it was blank, or a head was."""
+    if column.kind == _PAIR:
+        return re.fullmatch(r"\S+?\s*/ ?\S*\s*", piece) is None
+    return re.search(r"\S\s{2,}\S", piece) is not None
 
 
 def _by_kind(cell: str, columns: list[_Column]) -> list[str] | None:
@@ -349,7 +359,7 @@ def _pair(
     text = row.get(key)
     if text is None:
         return None, None
-    match = re.fullmatch(r"(\S*?)\s*/\s*(\S*)", text)
+    match = re.fullmatch(r"(\S*?)\s*/ ?(\S*)", text)
     sides = (match[1], match[2]) if match else ("", "")
     values = (whole(sides[0]), whole(sides[1]))
     for name, side, value in zip(("used", "total"), sides, values, strict=True):

@@ -47,6 +47,10 @@ def nvidia(
         said = failed.text.strip() or f"no word, exit code {failed.exit_code}"
         notes.append(Note("nvidia-smi", "GPUs", said.splitlines()[-1]))
     gpus, driver = _gpus(good, notes) if good else ((), None)
+    on_bus = sum(device.vendor == NVIDIA for device in pci)
+    if good and on_bus != len(gpus):
+        why = f"it lists {len(gpus)}, and {on_bus} are known on the PCI bus"
+        notes.append(Note("nvidia-smi", "GPUs", why))
     about = answer.get("nvidia-smi -q -d COMPUTE")
     cuda = re.search(r"^CUDA Version\s*:\s*([\d.]+)", about.text, re.MULTILINE) if about else None
     kernel = answer.get("file /proc/driver/nvidia/version")

@@ -92,7 +92,11 @@ chosen() { grep -aE "^($variables)=" | grep -avE '^[A-Z_]*(TOKEN|API_KEY|SECRET|
 environment() { env | chosen; }
 first_environment() { tr '\0' '\n' </proc/1/environ | chosen; }
 
-libc() { getconf GNU_LIBC_VERSION || ldd --version 2>&1 | head -n 2; }
+libc() {
+  getconf GNU_LIBC_VERSION && return
+  # musl's ldd tells on stderr, and with an error, what it is.
+  ! command -v ldd >/dev/null || ldd --version 2>&1 | head -n 2
+}
 
 modules() { cut -d' ' -f1 /proc/modules | grep -E '^(drv_|davinci|ascend|asdrv|hi_|hisi_|nvidia)'; }
 
@@ -119,6 +123,21 @@ memory_limit() {
     *:memory)
       cat "/sys/fs/cgroup/memory$path/memory.limit_in_bytes" ||
         cat /sys/fs/cgroup/memory/memory.limit_in_bytes
+      ;;
+    esac
+  done </proc/self/cgroup
+}
+
+cpu_limit() { # microseconds of time and of the period in which they are granted
+  while IFS=: read -r id kind path; do
+    case $id:$kind in
+    0:) cat "/sys/fs/cgroup$path/cpu.max" || cat /sys/fs/cgroup/cpu.max ;;
+    *:*cpu,* | *:cpu | *,cpu)
+      for group in "/sys/fs/cgroup/cpu$path" /sys/fs/cgroup/cpu; do
+        [ -r "$group/cpu.cfs_quota_us" ] || continue
+        printf '%s %s\n' "$(cat "$group/cpu.cfs_quota_us")" "$(cat "$group/cpu.cfs_period_us")"
+        break
+      done
       ;;
     esac
   done </proc/self/cgroup
@@ -172,10 +191,17 @@ startup() {
   grep -HE '^/' /etc/ld.so.conf /etc/ld.so.conf.d/*.conf
 }
 
+sshd() {
+  grep -HiE '^[[:space:]]*(Port|ListenAddress|PermitRootLogin|PasswordAuthentication|AllowUsers)[[:space:]]' \
+    /etc/ssh/sshd_config.d/*.conf /etc/ssh/sshd_config
+}
+
 # 3. Network, packages, tools
 
 interfaces() {
-  ip -o addr show || for path in /sys/class/net/*; do printf '0: %s\n' "${path##*/}"; done
+  # ip leaves out those that have no address.
+  for path in /sys/class/net/*; do [ -d "$path" ] && printf '0: %s\n' "${path##*/}"; done
+  ip -o addr show
 }
 
 listening() { grep -hE '^ *[0-9]+: [0-9A-F]+:[0-9A-F]+ [0-9A-F]+:0+ 0A ' /proc/net/tcp /proc/net/tcp6; }
@@ -204,7 +230,8 @@ proxy_files() {
   grep -HiE 'Acquire::https?::Proxy' /etc/apt/apt.conf /etc/apt/apt.conf.d/* | hide
 }
 
-tool() { # NAME PATH [VERSION]
+tool() { # NAME PATH [VERSION]; what is built into the shell (busybox) has no path
+  case $2 in /*) ;; *) return ;; esac
   printf '%s\t%s\t%s\n' "$1" "$2" "$3"
 }
 
@@ -485,6 +512,7 @@ accelerators() {
 
 # 6. Containers
 
+# shellcheck disable=SC2016 # the variables are the template's
 holders='container {{.Name}}
 id {{.Id}}
 image {{.Config.Image}}
@@ -492,6 +520,7 @@ privileged {{.HostConfig.Privileged}}
 runtime {{.HostConfig.Runtime}}
 network {{.HostConfig.NetworkMode}}
 {{range .HostConfig.Devices}}device {{.PathOnHost}}
+{{end}}{{range $port, $to := .HostConfig.PortBindings}}publish {{$port}}
 {{end}}{{range .Config.Env}}env {{.}}
 {{end}}'
 
@@ -499,7 +528,7 @@ containers() { # ENGINE: only two variables of each container's environment, whi
   ids=$($limit "$1" ps -q)
   # shellcheck disable=SC2086 # one word for each container
   [ -z "$ids" ] || $limit "$1" inspect --format "$holders" $ids |
-    grep -E '^(container|id|image|privileged|runtime|network|device|env (ASCEND|NVIDIA)_VISIBLE_DEVICES=)'
+    grep -E '^(container|id|image|privileged|runtime|network|device|publish|env (ASCEND|NVIDIA)_VISIBLE_DEVICES=)'
 }
 
 engines() {
@@ -612,9 +641,10 @@ machine() {
   say 'first environment' first_environment
   for name in libc modules security cpu; do say $name $name; done
   say 'memory limit' memory_limit
+  say 'cpu limit' cpu_limit
   run 'df -P -k' df -P -k
   run 'df -P -k /dev/shm' df -P -k /dev/shm
-  for name in mounts user confinement timezone startup interfaces listening tools libraries; do say $name $name; done
+  for name in mounts user confinement timezone startup sshd interfaces listening tools libraries; do say $name $name; done
   say 'clock source' clock_source
   say utf8 utf8
   ! command -v ss >/dev/null || run 'ss -Hltnp' ss -Hltnp

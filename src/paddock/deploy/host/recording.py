@@ -33,19 +33,20 @@ from paddock.shell import Output, RecordedRunner
 MANIFEST = "recording.toml"
 KEYS = frozenset({"ask", "file", "exit_code", "transcript", "answer", "modified"})
 
-_COMMAND = re.compile(r"(?:[#$] )?(?:/\S+/)?((?:npu-smi|hccn_tool|nvidia-smi|lspci)\b.*)")
+_COMMAND = re.compile(r"(?:[#$] )?(?:/\S+/)?((?:npu-smi|hccn_tool|nvidia-smi|lspci)(?:\s.*)?)")
 _PATH = re.compile(r"## (/\S+)")
 
 
 def load(folder: Path) -> RecordedRunner:
     """The machine recorded in a folder. Raises FactsError for a folder that is none, naming why."""
-    document = frames.compose(_frames(folder))
+    document = frames.compose(frames_of(folder))
     output = Output(0, document.decode(errors="replace"), raw=document)
     argvs = [("sh", "-s", "--", depth) for depth in ("quick", "thorough")]
     return RecordedRunner(dict.fromkeys(argvs, output), target=f"recording:{folder.name}")
 
 
-def _frames(folder: Path) -> list[Frame]:
+def frames_of(folder: Path) -> list[Frame]:
+    """What was recorded, part by part; raises as ``load`` does."""
     try:
         manifest = _toml((folder / MANIFEST).read_text(encoding="utf-8"))
         entries = manifest["answers"]

@@ -21,13 +21,13 @@ def credentials(text: str) -> str:
 
 
 _ADDRESSED = re.compile(
-    r"(environment|first environment|interfaces|listening|ss |hccn_tool|docker|podman|isula"
-    r"|pip files|apt sources|yum sources|proxy files|startup|file .*(\.json|hccn\.conf|\.conf)( |$))"
+    r"environment|first environment|interfaces|ss |hccn_tool|docker|podman|isula|startup|pip files"
+    r"|apt sources|yum sources|proxy files|file \S*\.(json|conf)\b"
 )
 """Frames that hold network addresses. Elsewhere four numbers with points are a version."""
 
 _SERIAL = re.compile(
-    r"^(\s*(?:Serial Number|VDie ID|NDie ID|Die ID|Chassis ID|UUID|vendor serial number)\s*:\s*)(\S.*)$",
+    r"^(\s*(?:[\w ]*serial number|[VN]?Die ID|chassis id|uuid)\s*:\s*)(\S.*)$",
     re.MULTILINE | re.IGNORECASE,
 )
 _UUID = re.compile(
@@ -68,6 +68,9 @@ class Mask:
         return text
 
     def _text(self, frame: Frame) -> str:
+        if frame.name == "uname -snrm":
+            # A name of two letters would be found in other words; here it stands alone.
+            return re.sub(r"^(\S+) \S+", r"\1 host", frame.text)
         text = credentials(self._named(frame.text))
         text = _SERIAL.sub(lambda m: m[1] + re.sub(r"\w", "0", m[2]), text)
         text = _UUID.sub("00000000-0000-0000-0000-000000000000", text)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from paddock.deploy.host.facts import (
+    NOT_ASKED,
+    ConfigLine,
     Library,
     ModelConfig,
     ModelFile,
     Note,
     Python,
-    StartupLine,
     Tool,
 )
 from paddock.deploy.host.frames import Answer, Frame
@@ -42,7 +43,7 @@ def pythons(answer: Answer, notes: list[Note]) -> tuple[Python, ...]:
         why = f"only the first {len(frames)} were asked"
         notes.append(Note("pythons", "further interpreters", why))
     if count is None:
-        notes.append(Note("pythons", "interpreters", "it was not asked"))
+        notes.append(Note("pythons", "interpreters", NOT_ASKED))
     return tuple(found.values())
 
 
@@ -108,17 +109,13 @@ def libraries(answer: Answer) -> tuple[Library, ...]:
             loads[name] = path or None
         elif kind == "disk" and path not in copies.setdefault(name, []):
             copies[name].append(path)
-    return tuple(
-        Library(name, tuple(copies.get(name, ())), path)
-        for name, path in loads.items()
-        if path or copies.get(name)
-    )
+    return tuple(Library(name, tuple(copies.get(name, ())), path) for name, path in loads.items())
 
 
-def startup(answer: Answer) -> tuple[StartupLine, ...]:
-    """Lines of shell and loader configuration that bear on accelerators, in the order read."""
-    pairs = [line.partition(":") for line in answer.lines("startup")]
-    return tuple(StartupLine(path, text.strip()) for path, _, text in pairs if text.strip())
+def config_lines(answer: Answer, name: str) -> tuple[ConfigLine, ...]:
+    """The lines of a frame that names the file before each, in the order read."""
+    pairs = [line.partition(":") for line in answer.lines(name)]
+    return tuple(ConfigLine(path, text.strip()) for path, _, text in pairs if text.strip())
 
 
 def model_files(answer: Answer) -> tuple[ModelFile, ...]:

@@ -6,6 +6,7 @@ import re
 import shlex
 
 from paddock.deploy.host.facts import (
+    NOT_ASKED,
     Clock,
     Confinement,
     Cpu,
@@ -31,7 +32,7 @@ def text_of(answer: Answer, name: str, notes: list[Note], what: str) -> str:
     """The text of a frame, empty with a note where it was not asked or could not be told."""
     frame = answer.get(name)
     if frame is None:
-        notes.append(Note(name, what, "it was not asked"))
+        notes.append(Note(name, what, NOT_ASKED))
         return ""
     if not frame.text.strip():
         notes.append(Note(name, what, f"no answer, exit code {frame.exit_code}"))
@@ -50,7 +51,7 @@ def system(answer: Answer, notes: list[Note]) -> System:
     if words and len(words) != 4:
         notes.append(Note("uname -snrm", "kernel and architecture", f"not four words: {words}"))
         words = []
-    libc, version = _libc(text_of(answer, "libc", notes, "C library"))
+    libc, version = _libc(text_of(answer, "libc", notes, "C library"), notes)
     uptime = text_of(answer, "file /proc/uptime", notes, "uptime").split()
     modules, security = answer.get("modules"), answer.get("security")
     return System(
@@ -84,14 +85,15 @@ def _unquoted(value: str) -> str:
         return value
 
 
-def _libc(text: str) -> tuple[str | None, str | None]:
-    if match := re.search(r"^glibc (\S+)", text) or re.search(
-        r"(?:GLIBC|GNU libc).* (\d[\d.]+)", text
-    ):
-        return "glibc", match[1]
+def _libc(text: str, notes: list[Note]) -> tuple[str | None, str | None]:
+    glibc = re.search(r"^glibc (\S+)", text) or re.search(r"(?:GLIBC|GNU libc).* (\d[\d.]+)", text)
+    if glibc:
+        return "glibc", glibc[1]
     if "musl" in text:
         version = re.search(r"Version (\S+)", text)
         return "musl", version[1] if version else None
+    if text.strip():
+        notes.append(Note("libc", "C library", f"neither glibc nor musl: {text.strip()[:60]!r}"))
     return None, None
 
 
@@ -126,9 +128,16 @@ def cpu(answer: Answer, notes: list[Note]) -> Cpu:
         cores=whole(counts.get("cores")) or None,
         threads=_count_range(counts.get("online")),
         usable=_count_range(allowed),
+        quota=min(filter(None, map(_quota, answer.lines("cpu limit"))), default=None),
         numa_nodes=_count_range(counts.get("nodes")),
         flags=tuple(sorted(flags)),
     )
+
+
+def _quota(line: str) -> float | None:
+    """``200000 100000`` is two CPUs; ``max`` and -1 are no limit."""
+    words = [whole(word) for word in line.split()]
+    return words[0] / words[1] if len(words) == 2 and words[0] and words[1] else None
 
 
 def _count_range(text: str | None) -> int | None:
