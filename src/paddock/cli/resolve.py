@@ -112,7 +112,7 @@ def resolve(
         str,
         typer.Option(
             metavar="aarch64|x86_64",
-            help="With --chip.  [default: x86_64]",
+            help="With --chip, or where facts do not tell.  [default: x86_64]",
             show_default=False,
             rich_help_panel=PLACE,
         ),
@@ -175,7 +175,7 @@ def resolve(
     view = (
         _planned(catalog, chip, arch, driver, os, (host, container, facts))
         if chip
-        else _seen(catalog, host, container, engine, facts, (arch, driver, os))
+        else _seen(catalog, host, container, engine, facts, arch, (driver, os))
     )
     pins = tuple(pin or ())
     if check:
@@ -218,18 +218,19 @@ def _seen(
     container: str | None,
     engine: str | None,
     facts: Path | None,
-    planned: tuple[str, str, str],
+    arch: str,
+    planned: tuple[str, str],
 ) -> HostView:
     """The machine that the options name, looked at."""
     from paddock.deploy.host import target
     from paddock.deploy.resolve import from_host
 
-    for name, value in zip(("--arch", "--driver", "--os"), planned, strict=True):
+    for name, value in zip(("--driver", "--os"), planned, strict=True):
         if value:
             raise UsageError(f"{name} goes with --chip", hint="a real machine has its own")
     with render.waiting(f"looking at {container or host or facts or 'this machine'}"):
         found = target.facts(host=host, container=container, engine=engine, file=facts)
-    return from_host(found, catalog)
+    return from_host(found, catalog, arch=arch or None)
 
 
 def _planned(

@@ -26,6 +26,10 @@ def build(catalog: Catalog, view: HostView, wish: Wish) -> Problem:
             f"the catalogue knows no stack of {wish.framework} on {view.accelerator}",
             hint=f"on {view.accelerator} it knows {', '.join(known)}",
         )
+    if view.chip is None and not any(pin.component == "chip" for pin in wish.pins):
+        raise UsageError(
+            "; ".join(view.notes) or "the chip is not known", hint="name it with --pin chip="
+        )
     restrictions = [*_wishes(catalog, wish), *_facts(view, wish, recipe)]
     names = _variables(recipe, wish, restrictions)
     restrictions = [d for d in restrictions if set(d.values) <= set(names)]

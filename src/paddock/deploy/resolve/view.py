@@ -104,19 +104,21 @@ def _version_file(value: Any) -> VersionFile:
     return VersionFile(**{**value, "compatible": tuple(value.get("compatible", ()))})
 
 
-def from_host(host: Host, catalog: Catalog) -> HostView:
-    """The view of a ``Host``. Says in ``notes`` what it could not tell, and guesses nothing."""
+def from_host(host: Host, catalog: Catalog, *, arch: str | None = None) -> HostView:
+    """The view of a ``Host``. Says in ``notes`` what it could not tell, and guesses nothing.
+
+    ``arch`` stands in where the facts do not have the architecture (a recording of npu-smi alone).
+    Raises UsageError where there is none, or another one.
+    """
     notes: list[str] = []
     system = host.system
     view = HostView(
-        arch={"arm64": "aarch64", "amd64": "x86_64"}.get(system.arch or "", system.arch or ""),
+        arch=_arch(system.arch, arch),
         os=f"{system.id}:{system.version}" if system.id and system.version else None,
         glibc=system.libc_version if system.libc == "glibc" else None,
         apt=_apt(host, catalog),
     )
-    if not view.arch:
-        raise UsageError("the facts do not tell the processor's architecture", hint="give --arch")
-    if host.ascend and (host.ascend.npus or _pci(host, "19e5", catalog)):
+    if _has_ascend(host, catalog):
         view = view.with_(**_ascend(host, catalog, notes))
     elif host.nvidia and host.nvidia.gpus:
         numbers = [gpu.compute_capability for gpu in host.nvidia.gpus if gpu.compute_capability]
@@ -132,6 +134,15 @@ def from_host(host: Host, catalog: Catalog) -> HostView:
     return view.with_(notes=tuple(notes))
 
 
+def _arch(found: str | None, given: str | None) -> str:
+    known = {"arm64": "aarch64", "amd64": "x86_64"}.get(found or "", found)
+    if known and given and known != given:
+        raise UsageError(f"the machine is {known} and not {given}", hint="leave --arch away")
+    if not (known or given):
+        raise UsageError("the facts do not tell the processor's architecture", hint="give --arch")
+    return known or given or ""
+
+
 def _ascend(host: Host, catalog: Catalog, notes: list[str]) -> dict[str, Any]:
     assert host.ascend is not None
     components = host.ascend.components
@@ -142,7 +153,8 @@ def _ascend(host: Host, catalog: Catalog, notes: list[str]) -> dict[str, Any]:
     if len(chips) > 1:
         notes.append(f"chips of different generations are installed: {', '.join(chips)}")
     elif not chips:
-        notes.append(f"the chip is not in the catalogue: {', '.join(sorted(names | devices))}")
+        seen = ", ".join(sorted(names | devices)) or "nothing that names one was read"
+        notes.append(f"the chip is not known: {seen}")
     driver = _file(components, "driver")
     smi = host.ascend.npu_smi
     if driver is None and smi is not None and smi.driver_version:
@@ -157,6 +169,15 @@ def _ascend(host: Host, catalog: Catalog, notes: list[str]) -> dict[str, Any]:
         "firmware": _file(components, "firmware"),
         "toolkits": toolkits,
     }
+
+
+def _has_ascend(host: Host, catalog: Catalog) -> bool:
+    """Whether there are Ascend chips, or at least what only a host with some has."""
+    found = host.ascend
+    if found is None:
+        return False
+    driver = any(component.kind == "driver" for component in found.components)
+    return bool(found.npus or driver or found.nodes or _pci(host, "19e5", catalog))
 
 
 def _chips(catalog: Catalog, devices: set[str], names: set[str]) -> list[str]:
@@ -179,10 +200,8 @@ def _file(components: Iterable[Component], kind: str) -> VersionFile | None:
 
 def _read(component: Component) -> VersionFile:
     assert component.version is not None
-    # A firmware is named by its dotted number, everything else by its release.
-    named = component.number if component.kind == "firmware" else None
     return VersionFile(
-        version=named or component.version,
+        version=component.version,
         inner=component.inner_version,
         compatible=tuple(c.strip("[]") for c in component.compatible),
         partners=component.compatible_firmware or component.compatible_driver,
