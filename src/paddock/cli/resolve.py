@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paddock.cli import options, render
+from paddock.cli import options, render, resolve_view
 from paddock.cli.catalog import complete_component
 from paddock.errors import NoStack, UsageError
 
 if TYPE_CHECKING:
     from paddock.deploy.catalog import Catalog
-    from paddock.deploy.resolve import Explanation, HostView, Lock, Stack, Why, Wish
+    from paddock.deploy.resolve import HostView, Stack, Wish
 
 EXAMPLES = """
 paddock resolve --framework mindspore --model llama2-7b
@@ -177,39 +178,37 @@ def resolve(
         if chip
         else _seen(catalog, host, container, engine, facts, arch, (driver, os))
     )
-    pins = tuple(pin or ())
-    if check:
-        framework, model, pins, allow = _locked(check, framework, model, pins, allow)
-    wish = resolving.make(
-        catalog,
-        framework or ("mindspore" if view.accelerator == "ascend" else "torch"),
-        model=model,
-        pins=pins,
-        python=python,
-        allow=tuple(allow or ()),
-        with_=tuple(with_ or ()),
-        pre=pre,
+    given = (framework, model, pin, python, with_, allow, pre)
+    wish = (
+        _locked(catalog, check, given)
+        if check
+        else resolving.make(
+            catalog,
+            framework or ("mindspore" if view.accelerator == "ascend" else "torch"),
+            model=model,
+            pins=tuple(pin or ()),
+            python=python,
+            allow=tuple(allow or ()),
+            with_=tuple(with_ or ()),
+            pre=pre,
+        )
     )
-    if explain:
-        answer = resolving.why(catalog, view, wish, explain)
-        render.emit(answer.to_dict()) if json else _show_why(answer)
-        return
     try:
         stack = resolving.resolve(catalog, view, wish)
     except NoStack as error:
-        if json:
-            render.emit(_refusal(error))
-        else:
-            _show_refusal(wish, error)
+        _refuse(wish, error, json)
         raise typer.Exit(1) from None
     if lock:
         _write(lock, stack, view, wish)
-    if json:
+    if explain:
+        answer = resolving.why(catalog, view, wish, explain)
+        render.emit(answer.to_dict()) if json else resolve_view.why(answer)
+    elif json:
         render.emit({"stack": stack.to_dict(), "wish": wish.to_dict(), "host": view.to_dict()})
     else:
-        _show(stack)
-        if lock:
-            render.line(f"wrote {lock}")
+        resolve_view.stack(stack)
+    if lock and not json:
+        render.line(f"wrote {lock}")
 
 
 def _seen(
@@ -269,27 +268,30 @@ def _planned(
     )
 
 
-def _locked(
-    file: str,
-    framework: str,
-    model: str | None,
-    pins: tuple[str, ...],
-    allow: list[str] | None,
-) -> tuple[str, str | None, tuple[str, ...], list[str]]:
+def _locked(catalog: Catalog, file: str, given: tuple[object, ...]) -> Wish:
     """The wish that a lock's stack amounts to."""
-    from paddock.deploy.resolve import lock as locking
+    from paddock.deploy.resolve import lock, make
 
-    if framework or model or pins or allow:
-        raise UsageError(
-            "--check takes the wish from the lock", hint="leave the other options away"
-        )
-    found: Lock = locking.read(Path(file))
-    return (
+    if any(given):
+        raise UsageError("--check takes the wish from the lock", hint="leave the others away")
+    found = lock.read(Path(file))
+    return make(
+        catalog,
         found.stack.framework,
-        found.wish.get("model"),
-        found.pins(),
-        list(found.wish.get("allow", ())),
+        model=found.wish.get("model"),
+        pins=found.pins(),
+        allow=found.stack.allowed,
     )
+
+
+def _refuse(wish: Wish, error: NoStack, as_json: bool) -> None:
+    """Shows what conflicts and every way out, in the place where failures of a command are."""
+    if not as_json:
+        resolve_view.refusal(wish, error)
+        return
+    conflicts = [asdict(explanation) for explanation in error.explanations]
+    failure = {"kind": "NoStack", "message": error.message, "hint": error.hint}
+    render.emit({"error": {**failure, "conflicts": conflicts}})
 
 
 def _write(file: str, stack: Stack, view: HostView, wish: Wish) -> None:
@@ -299,85 +301,3 @@ def _write(file: str, stack: Stack, view: HostView, wish: Wish) -> None:
 
     written = datetime.date.today()
     locking.write(Path(file), locking.Lock(stack, view, wish.to_dict(), written))
-
-
-def _show(stack: Stack) -> None:
-    """The stack as tables: components, settings, files; notes go to the person."""
-    rows = [
-        (choice.title, choice.version, choice.origin, choice.level)
-        for choice in stack.choices
-        if choice.kind != "setting"
-    ]
-    render.table(("COMPONENT", "VERSION", "FROM", "LEVEL"), rows)
-    settings = [(c.component, c.version) for c in stack.choices if c.kind == "setting"]
-    if settings:
-        render.text("\nsettings\n")
-        render.pairs([(f"  {name}", value) for name, value in settings])
-    if stack.files:
-        render.text("\nfiles\n")
-        for file in stack.files:
-            render.text(f"  {file.name}\n")
-            for line in filter(None, (file.url, file.note)):
-                render.text(f"      {line}\n")
-    if stack.images:
-        render.text("\nimages that hold this stack already\n")
-        for image in stack.images:
-            render.text(f"  {image}\n")
-    for note in stack.notes:
-        render.line(f"note: {note}")
-
-
-def _show_why(answer: Why) -> None:
-    version = answer.version or "left open: no source says which"
-    render.text(f"{answer.title} {version} ({answer.level or 'no pairs'})\n")
-    for each in answer.evidence:
-        other = (
-            f"{each.object} {each.object_version}"
-            if each.subject == answer.component
-            else f"{each.subject} {each.subject_version}"
-        )
-        why = f", {each.why}" if each.why else ""
-        render.text(f"  with {other}: {each.level}, {each.url or each.source}{why}\n")
-    for rejected in answer.rejected:
-        render.text(f"  not {rejected.version}: {rejected.reason}\n")
-
-
-def _show_refusal(wish: Wish, error: NoStack) -> None:
-    """What conflicts and every way out, on stdout: it is the answer that was asked for."""
-    several = len(error.explanations) > 1
-    render.text(f"There is no stack of {wish.framework} that fulfils this.\n")
-    for number, found in enumerate(error.explanations, 1):
-        explanation: Explanation = found
-        render.text(f"\n{number}. " if several else "\n")
-        causes = ["; ".join(cause) for cause in explanation.causes]
-        render.text("\n   ".join(f"{cause[:1].upper()}{cause[1:]}." for cause in causes))
-        render.text("\n")
-        for url in explanation.sources:
-            render.text(f"   {url}\n")
-        one = len(explanation.corrections) == 1
-        render.text("   The way out:\n" if one else "   Ways out, each by itself enough:\n")
-        for correction in explanation.corrections:
-            render.text(f"   - {correction.sentence}.\n")
-    if several:
-        render.text(f"\nAll {len(error.explanations)} have to be undone.\n")
-
-
-def _refusal(error: NoStack) -> dict[str, Any]:
-    """The refusal as JSON, in the place where every failure of a command is."""
-    conflicts = [
-        {
-            "causes": [list(cause) for cause in explanation.causes],
-            "sources": list(explanation.sources),
-            "corrections": [
-                {
-                    "gives_up": list(correction.gives_up),
-                    "sentence": correction.sentence,
-                    "instead": dict(correction.instead),
-                }
-                for correction in explanation.corrections
-            ],
-        }
-        for explanation in error.explanations
-    ]
-    failure = {"kind": "NoStack", "message": error.message, "hint": error.hint}
-    return {"error": {**failure, "conflicts": conflicts}}
