@@ -53,7 +53,8 @@ class Teller:
             for variable in demand.values:
                 if not domains[variable] & after[variable]:
                     end = self._clash(name, variable, after[variable], domains, names)
-                    return (*_leading(steps, {variable}), end)
+                    chain = _leading(steps, {variable})
+                    return (*(chain or self._asked_before(variable, name, names)), end)
                 domains[variable] &= after[variable]
             steps += self._spread(domains, names, allowed, list(demand.values))
             if not all(domains.values()):
@@ -167,6 +168,20 @@ class Teller:
         official = [r for r in rows if r.why and r.level is Level.official]
         whys = {r.why for r in official if r.subjects.holds(value)}
         return f" ({min(whys)})" if len(whys) == 1 else ""
+
+    def _asked_before(self, variable: str, name: str, names: Names) -> list[str]:
+        """Where two demands contradict each other with nothing between them: the other one."""
+        told = []
+        for other in self._in_order(names):
+            demand = self.solver.demands[other]
+            if other == name or variable not in demand.values:
+                continue
+            mask = self.solver.domains([other])[variable]
+            if demand.kind == "pin":
+                told.append(f"you ask for {self._spell(variable, mask)} ({demand.text})")
+            else:
+                told.append(f"this host has {demand.text.removesuffix(' of this host')}")
+        return told
 
     def _clash(self, name: str, variable: str, mask: int, domains: Domains, names: Names) -> str:
         """The last sentence: what is asked for or there, against what is left."""
