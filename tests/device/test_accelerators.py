@@ -52,3 +52,27 @@ def test_small_dtypes_answer(device: str, dtype: str, tmp_path: Path) -> None:
     runtime = build(open_checkpoint(tmp_path), device=device, dtype=dtype)
     answers = Engine(runtime).run([Request(p, max_new_tokens=16) for p in PROMPTS])
     assert [len(answer) for answer in answers] == [16] * 4
+
+
+@pytest.mark.parametrize("cache", ["contiguous", "paged"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_recorded_steps_answer_as_plain_ones(
+    device: str, cache: str, compiled: bool, tmp_path: Path
+) -> None:
+    saved(tmp_path, "gqa")
+    answers = []
+    for graphs in (False, True):
+        options = {"graphs": graphs, "compiled": compiled and graphs, "cache": cache}
+        runtime = build(open_checkpoint(tmp_path), device=device, dtype="fp32", **options)  # type: ignore[arg-type]
+        assert runtime.decode_path == ("graph" if graphs else "torch")
+        answers.append(Engine(runtime).run([Request(p, max_new_tokens=64) for p in PROMPTS]))
+    assert answers[0] == answers[1]
+
+
+def test_fp8_weights_answer(device: str, tmp_path: Path) -> None:
+    model = saved(tmp_path, "gqa")
+    runtime = build(open_checkpoint(tmp_path), device=device, quant="fp8", dtype="bf16")
+    with torch.no_grad():
+        expected = model(torch.tensor([PROMPTS[2]])).logits[0]
+    error = (runtime.all_logits(PROMPTS[2]).cpu() - expected).std() / expected.std()
+    assert error < 0.2

@@ -13,7 +13,8 @@ from tiny_checkpoints import CONFIG, random_weights
 from paddock.errors import CorruptCheckpoint, TensorMismatch
 from paddock.inference.checkpoint.base import Array, TensorInfo
 from paddock.inference.checkpoint.config import ModelConfig
-from paddock.inference.checkpoint.verify import checked
+from paddock.inference.checkpoint.packed import Packed
+from paddock.inference.checkpoint.verify import checked, checked_stored
 
 
 class Listed:
@@ -34,13 +35,18 @@ class Listed:
     def tensors(self) -> Iterator[tuple[str, Array]]:
         yield from self.pairs
 
+    def stored(self) -> Iterator[tuple[str, Array | Packed]]:
+        yield from self.pairs
+
 
 def pairs() -> list[tuple[str, Array]]:
     return list(random_weights().items())
 
 
 def run(pairs: list[tuple[str, Array]]) -> list[str]:
-    return [name for name, _ in checked(Listed(pairs))]
+    found = [name for name, _ in checked(Listed(pairs))]
+    assert [name for name, _ in checked_stored(Listed(pairs))] == found
+    return found
 
 
 def test_order_does_not_matter() -> None:

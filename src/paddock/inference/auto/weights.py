@@ -12,6 +12,7 @@ from paddock.inference.auto.llama_config import LlamaConfig
 from paddock.inference.checkpoint.base import Array, Checkpoint, TensorInfo
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.open import open_checkpoint
+from paddock.inference.checkpoint.packed import Packed
 
 # Keys that fix the shape of the weights: ours and MindFormers'.
 _SHAPE = {
@@ -50,6 +51,14 @@ class Weights:
         yield from self.given.items()
         if self.base:
             for name, array in self.base.tensors():
+                if name not in self.given:
+                    yield name, array
+
+    def stored(self) -> Iterator[tuple[str, Array | Packed]]:
+        """The same, what the file holds packed left so."""
+        yield from self.given.items()
+        if self.base:
+            for name, array in self.base.stored():
                 if name not in self.given:
                     yield name, array
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paddock.inference.checkpoint.config import ModelConfig
+from paddock.inference.checkpoint.packed import Packed
 
 Array: TypeAlias = npt.NDArray[Any]
 """A numpy array; bfloat16 is ``ml_dtypes.bfloat16``."""
@@ -52,9 +53,19 @@ class Checkpoint(Protocol):
         An array may be a read-only view of the mapped file, whose pages are given back when the
         next one is asked for; copy what must stay resident. Raises CorruptCheckpoint or
         TensorMismatch (both name file and tensor); a name that is missing or left over is found
-        by ``verify.checked``, which every consumer goes through.
+        by ``verify.checked``, which every consumer goes through. Quantized weights come
+        dequantized, so that any runtime opens any checkpoint.
         """
         ...
+
+    def stored(self) -> Iterator[tuple[str, Array | Packed]]:
+        """Like ``tensors``, but what is stored in 4 or 8 bits comes packed, without loss.
+
+        For runtimes with kernels for it; the gate is ``verify.checked_stored``. The embedding is
+        always an array, because its rows are looked up. The bytes of a Packed may be a view of the
+        mapped file like an array's.
+        """
+        yield from self.tensors()
 
 
 def as_dtype(array: Array, dtype: str) -> Array:

@@ -12,6 +12,7 @@ from paddock.errors import CheckpointError, CorruptCheckpoint
 from paddock.inference.checkpoint import names
 from paddock.inference.checkpoint.base import Array, TensorInfo, numpy_dtype
 from paddock.inference.checkpoint.config import ModelConfig
+from paddock.inference.checkpoint.packed import Packed
 
 ITEM_BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 """Bytes per element. GGUF's blocks hold 32 elements and one fp16 scale."""
@@ -55,6 +56,10 @@ class Reader(ABC):
     @abstractmethod
     def tensors(self) -> Iterator[tuple[str, Array]]:
         """Each weight once; see ``Checkpoint.tensors``."""
+
+    def stored(self) -> Iterator[tuple[str, Array | Packed]]:
+        """See ``Checkpoint.stored``; most formats have nothing packed."""
+        yield from self.tensors()
 
 
 def whole_weights(format: str, infos: list[TensorInfo], config: ModelConfig | None) -> list[Weight]:

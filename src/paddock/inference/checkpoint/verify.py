@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 from paddock.errors import CorruptCheckpoint, TensorMismatch
 from paddock.inference.checkpoint import names
 from paddock.inference.checkpoint.base import Array, Checkpoint
 from paddock.inference.checkpoint.config import ModelConfig
+from paddock.inference.checkpoint.packed import Packed
 from paddock.inference.checkpoint.reader import Reader, Weight
+
+_Stored = TypeVar("_Stored", bound=Array | Packed)
 
 
 def checked(
@@ -21,14 +25,26 @@ def checked(
     formats are checked by their reader). What headers can tell is checked before the first weight.
     Raises TensorMismatch or CorruptCheckpoint naming file and tensor.
     """
+    return _checked(checkpoint, checkpoint.tensors(), config or checkpoint.config())
+
+
+def checked_stored(
+    checkpoint: Checkpoint, config: ModelConfig | None = None
+) -> Iterator[tuple[str, Array | Packed]]:
+    """``checked`` for ``checkpoint.stored()``: the same proof, quantized matrices left packed."""
+    return _checked(checkpoint, checkpoint.stored(), config or checkpoint.config())
+
+
+def _checked(
+    checkpoint: Checkpoint, weights: Iterator[tuple[str, _Stored]], config: ModelConfig
+) -> Iterator[tuple[str, _Stored]]:
     import numpy as np
 
-    config = checkpoint.config() if config is None else config
     expected = config.shapes()
     if isinstance(checkpoint, Reader):
         check_headers(checkpoint, checkpoint.weights(), config)
     seen: set[str] = set()
-    for name, array in checkpoint.tensors():
+    for name, array in weights:
         if name not in expected:
             raise TensorMismatch(f"{_where(checkpoint, name)} is no weight of this model")
         if name in seen:
@@ -38,7 +54,7 @@ def checked(
             raise TensorMismatch(
                 f"{_where(checkpoint, name)} " + _shape_text(name, array.shape, config)
             )
-        if array.ndim == 1 and not np.isfinite(array).all():
+        if not isinstance(array, Packed) and array.ndim == 1 and not np.isfinite(array).all():
             at = int(np.flatnonzero(~np.isfinite(array))[0])
             raise CorruptCheckpoint(
                 f"{_where(checkpoint, name)} ({name}): element {at} is {float(array[at])}"

@@ -26,11 +26,25 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """What ``get_padded`` reads: the first ``length`` positions of each request.
+
+    ``first`` is the page of the first request where the others' follow it; else ``tables`` has the
+    page numbers (requests, pages) and the read is a gathered copy.
+    """
+
+    first: int | None
+    length: int
+    tables: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """A step's requests laid out for a cache, worked out once for all layers.
 
     ``positions`` and ``slots`` are (T,): place in the text and in the cache. ``sampled`` holds the
-    indices whose logits are wanted, None meaning all T. ``mask`` serves ``get_padded``.
+    indices whose logits are wanted, None meaning all T. ``mask`` and ``window`` serve
+    ``get_padded``. A recorded step (graphs.py) has no ``rows``: all that changes is in tensors.
     """
 
     rows: tuple[Row, ...]
@@ -39,6 +53,7 @@ class Placement:
     sampled: Tensor | None
     all_single: bool
     mask: Tensor | None
+    window: Window | None = None
 
 
 class KVCache(Protocol):
@@ -64,9 +79,12 @@ class KVCache(Protocol):
     ) -> tuple[Tensor, Tensor, Tensor | None] | None:
         """Keys, values (rows, n_kv_heads, longest, head_dim) and mask (rows, 1, 1, longest).
 
-        For steps of one token per request. None where it would cost a copy; the caller then goes
-        row by row.
+        For steps of one token per request. None without a window; the caller then goes row by row.
         """
+        ...
+
+    def window(self, work: Sequence[Work]) -> int | None:
+        """The page of the first request if the others' single pages follow it, else None."""
         ...
 
 
@@ -88,7 +106,7 @@ class ContiguousCache:
 
     def place(self, work: Sequence[Work]) -> Placement:
         """See KVCache."""
-        return _place(work, self, self.kv[0].device, padded=True)
+        return _place(work, self, self.kv[0].device)
 
     def put(self, layer: int, kv: Tensor, placed: Placement) -> None:
         """See KVCache."""
@@ -108,13 +126,25 @@ class ContiguousCache:
         self, layer: int, placed: Placement
     ) -> tuple[Tensor, Tensor, Tensor | None] | None:
         """See KVCache."""
-        rows = placed.rows
-        first = rows[0].pages[0]
-        if any(row.pages[0] != first + i for i, row in enumerate(rows)):
+        window = placed.window
+        if window is None:
             return None
-        longest = max(row.start for row in rows) + 1
-        part = (slice(first, first + len(rows)), slice(None), slice(0, longest))
-        return self.keys[layer][part], self.values[layer][part], placed.mask
+        keys, values = (
+            self.keys[layer][:, :, : window.length],
+            self.values[layer][:, :, : window.length],
+        )
+        if window.first is None:
+            assert window.tables is not None
+            pages = window.tables[:, 0]
+            return keys.index_select(0, pages), values.index_select(0, pages), placed.mask
+        requests = slice(window.first, window.first + len(placed.positions))
+        return keys[requests], values[requests], placed.mask
+
+    def window(self, work: Sequence[Work]) -> int | None:
+        """See KVCache."""
+        first = work[0].pages[0]
+        follow = all(item.pages[0] == first + i for i, item in enumerate(work))
+        return first if follow else None
 
 
 class PagedCache:
@@ -131,7 +161,7 @@ class PagedCache:
 
     def place(self, work: Sequence[Work]) -> Placement:
         """See KVCache."""
-        return _place(work, self, self.kv[0].device, padded=False)
+        return _place(work, self, self.kv[0].device)
 
     def put(self, layer: int, kv: Tensor, placed: Placement) -> None:
         """See KVCache."""
@@ -147,7 +177,17 @@ class PagedCache:
     def get_padded(
         self, layer: int, placed: Placement
     ) -> tuple[Tensor, Tensor, Tensor | None] | None:
-        """See KVCache. Pages are scattered: always row by row."""
+        """See KVCache. Pages are scattered: a copy, made in recorded steps only."""
+        window = placed.window
+        if window is None or window.tables is None:
+            return None
+        slots = (window.tables.unsqueeze(-1) * self.page_size + self._offsets).flatten(1)
+        gathered = self.kv[layer][slots[:, : window.length]].transpose(1, 2)
+        key, value = gathered.chunk(2, 1)
+        return key, value, placed.mask
+
+    def window(self, work: Sequence[Work]) -> int | None:
+        """See KVCache."""
         return None
 
 
@@ -165,7 +205,7 @@ def bytes_per_position(config: ModelConfig, dtype: str) -> int:
     return 2 * config.n_layers * config.n_kv_heads * config.head_dim * DTYPES[dtype].itemsize
 
 
-def _place(work: Sequence[Work], cache: KVCache, device: torch.device, padded: bool) -> Placement:
+def _place(work: Sequence[Work], cache: KVCache, device: torch.device) -> Placement:
     rows: list[Row] = []
     positions: list[int] = []
     slots: list[int] = []
@@ -181,10 +221,13 @@ def _place(work: Sequence[Work], cache: KVCache, device: torch.device, padded: b
         if item.sampling is not None:
             sampled.append(len(positions) - 1)
     all_single = all(row.n == 1 for row in rows)
-    mask = None
-    if padded and all_single and len({row.start for row in rows}) > 1:
-        ends = torch.tensor([row.start for row in rows], device=device).view(-1, 1, 1, 1)
-        mask = torch.arange(max(row.start for row in rows) + 1, device=device) <= ends
+    mask = window = None
+    first = cache.window(work) if all_single and work else None
+    if first is not None:
+        window = Window(first, max(row.start for row in rows) + 1)
+        if len({row.start for row in rows}) > 1:
+            ends = torch.tensor([row.start for row in rows], device=device).view(-1, 1, 1, 1)
+            mask = torch.arange(window.length, device=device) <= ends
     return Placement(
         tuple(rows),
         torch.tensor(positions, device=device),
@@ -194,6 +237,7 @@ def _place(work: Sequence[Work], cache: KVCache, device: torch.device, padded: b
         else torch.tensor(sampled, dtype=torch.long, device=device),
         all_single,
         mask,
+        window,
     )
 
 

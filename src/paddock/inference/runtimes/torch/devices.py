@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from paddock.errors import DeviceError, UsageError
 from paddock.inference.checkpoint.config import ModelConfig
+from paddock.inference.runtimes.torch.ops import PLAIN, Ops, npu_ops
+
+Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+"""Takes a function that launches work on the device; returns one that launches all of it again."""
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 KINDS = ("cpu", "cuda", "npu")
@@ -19,13 +26,16 @@ KINDS = ("cpu", "cuda", "npu")
 class Device:
     """One device: its torch handle, its free memory in bytes (None: ask the host), its dtypes.
 
-    ``native`` lists the dtypes that the hardware multiplies at full speed, best first.
+    ``native`` lists the dtypes that the hardware multiplies at full speed, best first. ``ops`` are
+    its own operations; ``capture`` records launches as a graph, where the device can.
     """
 
     kind: str
     handle: torch.device
     native: tuple[str, ...]
     free_bytes: int | None
+    ops: Ops = PLAIN
+    capture: Capture | None = None
 
     def choose_dtype(self, asked: str, config: ModelConfig, available: int) -> str:
         """The dtype to compute in.
@@ -95,7 +105,9 @@ def _cuda(index: int) -> Device:
         raise DeviceError(f"cuda:{index} does not exist", hint=f"there are {count}, from cuda:0")
     native = ("bf16", "fp16", "fp32") if torch.cuda.is_bf16_supported() else ("fp16", "fp32")
     free, _ = torch.cuda.mem_get_info(index)
-    return Device("cuda", torch.device("cuda", index), native, free)
+    handle = torch.device("cuda", index)
+    capture = _capture(torch.cuda, "CUDAGraph", handle)
+    return Device("cuda", handle, native, free, capture=capture)
 
 
 def _npu(index: int) -> Device:
@@ -121,4 +133,36 @@ def _npu(index: int) -> Device:
         )
     )
     free, _ = npu.mem_get_info(index)
-    return Device("npu", torch.device("npu", index), native, int(free))
+    handle = torch.device("npu", index)
+    capture = _capture(npu, "NPUGraph", handle)
+    return Device("npu", handle, native, int(free), npu_ops(torch_npu), capture)
+
+
+_TRIALS = 3
+"""Runs before a recording: libraries choose their kernels and take their memory in the first."""
+
+
+def _capture(module: Any, graph_class: str, device: torch.device) -> Capture | None:
+    """``Capture`` by ``torch.cuda`` or its twin ``torch.npu``; None where that has no graphs."""
+    if not hasattr(module, graph_class):
+        return None
+
+    def capture(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        # Not on the default stream, which cannot be recorded.
+        stream = module.Stream(device)
+        stream.wait_stream(module.current_stream(device))
+        with module.stream(stream):
+            for _ in range(_TRIALS):
+                run()
+        module.current_stream(device).wait_stream(stream)
+        graph = getattr(module, graph_class)()
+        with module.graph(graph):
+            result = run()
+
+        def replay() -> Tensor:
+            graph.replay()
+            return result
+
+        return replay
+
+    return capture

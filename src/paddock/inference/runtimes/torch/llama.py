@@ -14,17 +14,22 @@ from torch.nn import functional as F
 
 from paddock.inference.checkpoint.config import ModelConfig, RopeScaling
 from paddock.inference.runtimes.torch.cache import KVCache, Placement
+from paddock.inference.runtimes.torch.ops import PLAIN, Ops
 
 
 class Llama(nn.Module):
-    """Token ids in, logits out. Weights are uninitialised until ``weights.load`` fills them."""
+    """Token ids in, logits out. Weights are uninitialised until ``weights.load`` fills them.
 
-    def __init__(self, config: ModelConfig) -> None:
+    ``ops`` are the device's own ways of computing some steps.
+    """
+
+    def __init__(self, config: ModelConfig, ops: Ops = PLAIN) -> None:
         super().__init__()
         self.config = config
+        self.ops = ops
         self.tok_embeddings = Embedding(config.vocab_size, config.dim)
-        self.layers = nn.ModuleList(Block(config, index) for index in range(config.n_layers))
-        self.norm = RMSNorm(config.dim, config.norm_eps)
+        self.layers = nn.ModuleList(Block(config, index, ops) for index in range(config.n_layers))
+        self.norm = RMSNorm(config.dim, config.norm_eps, ops)
         self.output = Linear(config.dim, config.vocab_size)
         if config.tie_embeddings:
             self.tie()
@@ -41,7 +46,7 @@ class Llama(nn.Module):
         """
         x = self.tok_embeddings(tokens)
         cos = self._per_head(self.cos[placed.positions], 1.0)
-        sin = self._per_head(self.sin[placed.positions], 0.0)
+        sin = self.ops.angles(self._per_head(self.sin[placed.positions], 0.0))
         for layer in self.layers:
             x = layer(x, cos, sin, placed, cache)
         if placed.sampled is not None:
@@ -64,12 +69,12 @@ class Llama(nn.Module):
 class Block(nn.Module):
     """One layer: attention, then feed-forward, each on a normed input and added to the stream."""
 
-    def __init__(self, config: ModelConfig, index: int) -> None:
+    def __init__(self, config: ModelConfig, index: int, ops: Ops) -> None:
         super().__init__()
-        self.attention = Attention(config, index)
+        self.attention = Attention(config, index, ops)
         self.feed_forward = FeedForward(config)
-        self.attention_norm = RMSNorm(config.dim, config.norm_eps)
-        self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
+        self.attention_norm = RMSNorm(config.dim, config.norm_eps, ops)
+        self.ffn_norm = RMSNorm(config.dim, config.norm_eps, ops)
 
     def forward(
         self, x: Tensor, cos: Tensor, sin: Tensor, placed: Placement, cache: KVCache
@@ -82,9 +87,10 @@ class Block(nn.Module):
 class Attention(nn.Module):
     """Grouped-query attention: each key/value head serves ``n_heads / n_kv_heads`` query heads."""
 
-    def __init__(self, config: ModelConfig, index: int) -> None:
+    def __init__(self, config: ModelConfig, index: int, ops: Ops) -> None:
         super().__init__()
         self.index = index
+        self.ops = ops
         self.head_dim = config.head_dim
         self.n_heads = config.n_heads
         self.n_kv_heads = config.n_kv_heads
@@ -106,7 +112,7 @@ class Attention(nn.Module):
         n_tokens = x.shape[0]
         qkv = self.wqkv(x).view(n_tokens, -1, self.head_dim)
         # The tables leave the heads of v as they are: one rotation, and k and v stay together.
-        qkv = rotate(qkv, cos, sin)
+        qkv = self.ops.rotate(qkv, cos, sin)
         query = qkv[:, : self.n_heads]
         cache.put(self.index, qkv[:, self.n_heads :], placed)
         if placed.all_single:
@@ -128,14 +134,12 @@ class Attention(nn.Module):
         padded = cache.get_padded(self.index, placed)
         if padded is not None:
             key, value, mask = padded
-            return F.scaled_dot_product_attention(grouped, key, value, attn_mask=mask)
+            return self.ops.decode(grouped, key, value, mask)
         out = torch.empty_like(grouped)
         for row in placed.rows:
             key, value = cache.get(self.index, row)
             one = slice(row.first, row.first + 1)
-            out[one] = F.scaled_dot_product_attention(
-                grouped[one], key.unsqueeze(0), value.unsqueeze(0)
-            )
+            out[one] = self.ops.decode(grouped[one], key.unsqueeze(0), value.unsqueeze(0), None)
         return out
 
     def _prefill(self, query: Tensor, key: Tensor, value: Tensor, start: int) -> Tensor:
@@ -206,34 +210,23 @@ class Linear(nn.Module):
 class RMSNorm(nn.Module):
     """``x / sqrt(mean(x²) + eps) * weight`` (arXiv 1910.07467), the mean taken in fp32."""
 
-    def __init__(self, dim: int, eps: float) -> None:
+    def __init__(self, dim: int, eps: float, ops: Ops) -> None:
         super().__init__()
         self.eps = eps
+        self.ops = ops
         self.weight = nn.Parameter(torch.empty(dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, dim) to (T, dim)."""
-        wide = x.float()
-        # Twice as fast for one token on a CPU as F.rms_norm, which takes the same steps inside.
-        squares = (wide * wide).sum(-1, keepdim=True)
-        scale = squares.mul_(1 / x.shape[-1]).add_(self.eps).rsqrt_()
-        # Rounded before the weight is applied, as the reference implementations do.
-        return (wide * scale).to(x.dtype) * self.weight
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding (arXiv 2104.09864) of (T, heads, head_dim) by tables of the same shape.
-
-    The two halves of a head are the two coordinates (Hugging Face's order). ``sin`` carries the
-    minus sign of the first half, so that swapping the halves is all that is left to do.
-    """
-    half = x.shape[-1] // 2
-    swapped = torch.cat((x[..., half:], x[..., :half]), -1)
-    return torch.addcmul(x * cos, swapped, sin)
+        return self.ops.rms_norm(x, self.weight, self.eps)
 
 
 def rotary_table(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """cos and signed sin, each (max_seq_len, head_dim) in fp32."""
+    """cos and sin of rotary embedding (arXiv 2104.09864), each (max_seq_len, head_dim) in fp32.
+
+    The two halves of a head are the two coordinates (Hugging Face's order); ``sin`` carries the
+    minus sign of the first half.
+    """
     # On the CPU, whatever device the model is being made on: the angles want exact fp32.
     half = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device="cpu") / config.head_dim
     scaling = config.rope_scaling

@@ -12,6 +12,7 @@ from paddock.errors import GenerationError
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.runtimes.base import Batch, Choice, Limits, SamplingParams, Work
 from paddock.inference.runtimes.torch.cache import KVCache
+from paddock.inference.runtimes.torch.graphs import GraphedDecoder
 from paddock.inference.runtimes.torch.llama import Llama
 from paddock.inference.runtimes.torch.native import NativeDecoder
 from paddock.inference.runtimes.torch.sampler import sample
@@ -21,7 +22,7 @@ class TorchRuntime:
     """Runs steps of ``model`` with ``cache``; see ``runtimes/base.py`` for the contract.
 
     ``decoder``, if there is one, computes the steps that have one token per request;
-    ``decode_path`` tells which code does, ``native`` or ``torch``.
+    ``decode_path`` tells which code does, ``native``, ``graph`` or ``torch``.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class TorchRuntime:
         cache: KVCache,
         limits: Limits,
         dtype: str,
-        decoder: NativeDecoder | None = None,
+        decoder: NativeDecoder | GraphedDecoder | None = None,
     ) -> None:
         self.model = model
         self.config: ModelConfig = model.config
@@ -38,7 +39,9 @@ class TorchRuntime:
         self.limits = limits
         self.dtype = dtype
         self.device = model.norm.weight.device
-        self.decode_path = "native" if decoder else "torch"
+        self.decode_path = "torch"
+        if decoder is not None:
+            self.decode_path = "graph" if isinstance(decoder, GraphedDecoder) else "native"
         self._decoder = decoder
 
     @torch.inference_mode()
@@ -82,7 +85,7 @@ class TorchRuntime:
         tokens = [token for item in batch.work for token in item.tokens]
         return self._known(self.model(torch.tensor(tokens, device=self.device), placed, self.cache))
 
-    def _decode(self, decoder: NativeDecoder, batch: Batch) -> Tensor:
+    def _decode(self, decoder: NativeDecoder | GraphedDecoder, batch: Batch) -> Tensor:
         logits = decoder.step(batch.work)
         wanted = [i for i, item in enumerate(batch.work) if item.sampling is not None]
         return self._known(logits if len(wanted) == len(batch.work) else logits[wanted])
