@@ -75,6 +75,8 @@ def rank_tables(answer: Answer, notes: list[Note]) -> tuple[RankTable, ...]:
         if not numbers or numbers != list(range(len(numbers))):
             why = f"its ranks are {numbers}, not 0 and up without a gap"
             notes.append(Note(frame.path, "ranks", why))
+        if "server_list" in table and not table.get("version"):
+            notes.append(Note(frame.path, "version", "a rank table of this form has one"))
         found.append(RankTable(frame.path, table.get("version"), table.get("status"), ranks))
     return tuple(found)
 

@@ -108,7 +108,8 @@ class User:
 class Clock:
     """Seconds since 1970. ``host`` is the host's clock, ``reader`` the asker's at the end.
 
-    ``skew`` is host minus reader, ``uncertainty`` half of the time the answer was under way.
+    ``skew`` is host minus reader, ``uncertainty`` half of the time the answer was under way; None
+    for a recording, whose now is long past.
     """
 
     host: float | None = None
@@ -122,7 +123,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Locale:
-    """``lang`` is what the session has; ``utf8`` tells whether a UTF-8 locale exists."""
+    """``lang`` is what the shell that answered had, ``utf8`` whether a UTF-8 locale exists."""
 
     lang: str | None = None
     utf8: bool | None = None

@@ -93,6 +93,7 @@ class _Reader:
 
     notes: list[Note]
     layouts: dict[str, _Layout] = field(default_factory=dict)
+    whole_heads: dict[str, bool] = field(default_factory=dict)
     part: str = "version"
     by_card: bool = False  # the 950's layout, which counts cards and has no column for chips
     versions: tuple[str | None, str | None] = (None, None)
@@ -167,8 +168,11 @@ def _heads(cells: list[str], reader: _Reader) -> bool:
             reader.by_card = re.search(r"\bNPU ID\b", "|".join(cells)) is not None
         elif part == "second" and not reader.by_card:
             needed = needed | {"chip"}
-        if missing := sorted(needed - names):
+        missing = sorted(needed - names)
+        if missing:
             reader.note(", ".join(missing), "the table has no such column head")
+        # Counting values against heads proves nothing where a head was not recognised.
+        reader.whole_heads[part] = not missing
         return True
     return False
 
@@ -188,17 +192,18 @@ def _row(cells: list[str], reader: _Reader) -> None:
         reader.broken = reader.part == "chips"
         return
     if reader.part == "processes":
-        _process(_values(cells, layout, reader), reader)
+        _process(_values(cells, "processes", reader), reader)
     elif reader.broken:
         reader.broken = False  # the second line of a chip whose first one was unreadable
     elif reader.pending is None:
         if any(_BUS_ID.fullmatch(cell.strip()) for cell in cells):
             reader.note("a chip", "its first line is missing")
             return
-        reader.pending = _values(cells, layout, reader)
+        reader.pending = _values(cells, "chips", reader)
     else:
         second = reader.layouts.get("second")
-        found = _values(cells, second, reader) if second and len(second) == len(cells) else None
+        fits = second is not None and len(second) == len(cells)
+        found = _values(cells, "second", reader) if fits else None
         _chip(reader.pending, found, reader)
         reader.pending = None
 
@@ -211,13 +216,15 @@ def _finish_chip(reader: _Reader) -> None:
         reader.pending = None
 
 
-def _values(cells: list[str], layout: _Layout, reader: _Reader) -> dict[str, str | None]:
+def _values(cells: list[str], part: str, reader: _Reader) -> dict[str, str | None]:
     """The text of each column; None with a note where it is blank or cannot be told."""
     found: dict[str, str | None] = {}
-    for cell, columns in zip(cells, layout, strict=True):
+    for cell, columns in zip(cells, reader.layouts[part], strict=True):
         if not columns:
             continue
-        texts = _by_place(cell, columns) or _by_kind(cell, columns)
+        texts = _by_place(cell, columns)
+        if texts is None and reader.whole_heads[part]:
+            texts = _by_kind(cell, columns)
         if texts is None:
             texts = [""] * len(columns)
             why = f"the values in {cell.strip()!r} do not stand below the heads"
@@ -321,7 +328,9 @@ def _with_processes(npu: Npu, reader: _Reader) -> Npu:
     mine = [
         process
         for number, chip, process in reader.processes
-        if number == npu.npu and (chip == npu.chip or (cards == 1 and None in (chip, npu.chip)))
+        if number == npu.npu
+        # Where a chip's number is unknown, only a card with one chip leaves no doubt.
+        and (cards == 1 if None in (chip, npu.chip) else chip == npu.chip)
     ]
     listed = any(number == npu.npu for number, _, _ in reader.processes)
     unplaced = any(n == npu.npu and c is None for n, c, _ in reader.processes) and cards > 1

@@ -229,11 +229,11 @@ def user(answer: Answer, notes: list[Note]) -> User:
     )
 
 
-def clock(answer: Answer, reader: float, seconds: float, notes: list[Note]) -> Clock:
+def clock(answer: Answer, reader: float | None, seconds: float, notes: list[Note]) -> Clock:
     """The host's clock against the reader's.
 
-    ``reader`` is when the answer was whole, ``seconds`` how long it took. The host told the time
-    when it began and when it ended, so that its own work does not count as distance. Source of the
+    ``reader`` is when the answer was whole, None for a recording, ``seconds`` how long it took. The
+    host told the time when it began and when it ended, so that its own work does not count as distance. Source of the
     formula: RFC 5905, section 8.
     """
     words = text_of(answer, "clock", notes, "time").split()
@@ -241,7 +241,7 @@ def clock(answer: Answer, reader: float, seconds: float, notes: list[Note]) -> C
     ended = _time([word for line in answer.lines("clock end") for word in line.split()][:1])
     zone, source = answer.lines("timezone"), answer.lines("clock source")
     skew = uncertainty = None
-    if began is not None and ended is not None:
+    if began is not None and ended is not None and reader is not None:
         skew = round((began - (reader - seconds) + ended - reader) / 2, 3)
         # Without fractions of a second (busybox) either time may be almost a second old.
         slack = 0.0 if "." in words[0].removesuffix(".%N") else 0.5
@@ -264,7 +264,7 @@ def _time(words: list[str]) -> float | None:
 
 
 def locale(answer: Answer) -> Locale:
-    """The session's language, and whether the machine has any UTF-8 locale."""
+    """The language that is set, and whether the machine has any UTF-8 locale."""
     lang, utf8 = answer.lines("lang"), answer.lines("utf8")
     return Locale(
         lang=lang[0] if lang else None,
