@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from paddock.deploy.catalog import Catalog, Level, Pairing
 from paddock.deploy.resolve.conflict import Names, decisive_edges
-from paddock.deploy.resolve.problem import Edge, Value
+from paddock.deploy.resolve.problem import Cell, Edge, Value
 from paddock.deploy.resolve.solve import ANY, VOUCHED, Arc, Domains, Solver, propagate, reach
 from paddock.deploy.resolve.wish import UNVERIFIED
 
@@ -205,30 +205,30 @@ class Teller:
             for arc in self.solver.arcs(edge, allowed):
                 graph[arc.here].append(arc)
         propagate(domains, graph, set(domains), ANY)
-        ends = []
+        ends: list[tuple[Edge, Cell, list[tuple[int, int]]]] = []
         for edge in self.edges(names):
-            places = [
-                (i, j)
-                for (i, j), cell in edge.cells.items()
-                if cell.needs in cautions and domains[edge.a] >> i & 1 and domains[edge.b] >> j & 1
-            ]
-            if places:
-                ends.append((edge, places, edge.cells[places[0]]))
+            places: dict[str, list[tuple[int, int]]] = {}
+            for (i, j), cell in edge.cells.items():
+                if cell.needs in cautions and domains[edge.a] >> i & 1 and domains[edge.b] >> j & 1:
+                    places.setdefault(cell.needs, []).append((i, j))
+            ends += [(edge, edge.cells[found[0]], found) for found in places.values()]
         # What is reported says more than that nothing is known.
-        for edge, places, cell in sorted(ends, key=lambda end: end[2].needs == UNVERIFIED):
-            both = self._spell(edge.a, _mask(i for i, _ in places))
-            other = self._spell(edge.b, _mask(j for _, j in places))
-            if edge.b != "arch":  # paired with that only to be bad everywhere
-                both += f" with {other}"
-            if cell.needs != UNVERIFIED:
-                text = f"{both} is reported bad: {cell.rows[0].why}"
-            elif (places[0][0], self._open(edge.b)) in edge.cells:
-                subject = self._spell(edge.a, _mask(i for i, _ in places))
-                text = f"no public source says which {self._title(edge.b)} {subject} needs"
-            else:
-                rule = f": {cell.rule}" if len(places) == 1 else ""
-                text = f"no public source says that {both} works{rule}"
-            yield _Step(edge.a, edge.b, text)
+        for edge, cell, found in sorted(ends, key=lambda end: end[1].needs == UNVERIFIED):
+            yield _Step(edge.a, edge.b, self._doubtful(edge, cell, found))
+
+    def _doubtful(self, edge: Edge, cell: Cell, places: Sequence[tuple[int, int]]) -> str:
+        """A sentence about pairs that all need the same allowance; ``cell`` is one of them."""
+        subject = self._spell(edge.a, _mask(i for i, _ in places))
+        both = subject
+        if edge.b != "arch":  # paired with that only to be bad everywhere
+            both += f" with {self._spell(edge.b, _mask(j for _, j in places))}"
+        if cell.needs != UNVERIFIED:
+            return f"{both} is reported bad: {cell.rows[0].why}"
+        left_open = edge.cells.get((places[0][0], self._open(edge.b)))
+        if left_open is not None and left_open.needs == UNVERIFIED:
+            return f"no public source says which {self._title(edge.b)} {subject} needs"
+        rule = f": {cell.rule}" if len(places) == 1 else ""
+        return f"no public source says that {both} works{rule}"
 
     def _open(self, variable: str) -> int:
         """The place of the value that leaves a variable open; -1 if it has none."""
