@@ -1,7 +1,8 @@
 """Facts about the machine itself, whatever accelerators it has: the leaves of ``Host``.
 
 None means "could not be read" (a Note says why) or, where the field says so, "there is none".
-Sizes are bytes, times seconds, versions the text that the source prints.
+Sizes are bytes, times seconds, versions the text that the source prints. Long on purpose: one page
+is the schema that rules are written against, and devices.py is the other.
 """
 
 from __future__ import annotations

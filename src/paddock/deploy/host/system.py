@@ -19,7 +19,7 @@ from paddock.deploy.host.facts import (
     User,
 )
 from paddock.deploy.host.frames import Answer
-from paddock.deploy.host.values import decimal, kilobytes, pairs, whole
+from paddock.deploy.host.values import decimal, hexadecimal, kilobytes, pairs, whole
 
 _VIRTUAL = re.compile(
     "autofs|bpf|cgroup2?|configfs|debugfs|devpts|efivarfs|fusectl|hugetlbfs|mqueue|nsfs|proc|pstore"
@@ -215,7 +215,7 @@ def user(answer: Answer, notes: list[Note]) -> User:
             names[int(fields[2])] = fields[0]
     numbers = [int(word) for word in table.get("groups", "").split() if word.isdecimal()]
     security = answer.get("security")
-    capabilities = pairs(security.text, ":").get("CapEff") if security else None
+    capabilities = hexadecimal(pairs(security.text, ":").get("CapEff")) if security else None
     return User(
         uid=whole(table.get("uid")),
         gid=whole(table.get("gid")),
@@ -232,9 +232,9 @@ def user(answer: Answer, notes: list[Note]) -> User:
 def clock(answer: Answer, reader: float | None, seconds: float, notes: list[Note]) -> Clock:
     """The host's clock against the reader's.
 
-    ``reader`` is when the answer was whole, None for a recording, ``seconds`` how long it took. The
-    host told the time when it began and when it ended, so that its own work does not count as distance. Source of the
-    formula: RFC 5905, section 8.
+    ``reader`` is when the answer was whole, None for a recording, ``seconds`` how long it took.
+    The host told the time when it began and when it ended, so that its own work does not count as
+    distance. Source of the formula: RFC 5905, section 8.
     """
     words = text_of(answer, "clock", notes, "time").split()
     began = _time(words[:1])
