@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from paddock.deploy.catalog import Catalog, Level, Pairing
 from paddock.deploy.resolve.conflict import Names, decisive_edges
 from paddock.deploy.resolve.problem import Cell, Edge, Value
-from paddock.deploy.resolve.solve import ANY, VOUCHED, Arc, Domains, Solver, propagate, reach
+from paddock.deploy.resolve.solve import (
+    ANY,
+    VOUCHED,
+    Arc,
+    Domains,
+    Solver,
+    mask_of,
+    propagate,
+    reach,
+)
+from paddock.deploy.resolve.steps import Step, leading
 from paddock.deploy.resolve.wish import UNVERIFIED
 
 SHOWN = 4
@@ -46,25 +56,25 @@ class Teller:
         cautions = {n for n in names if self.solver.demands[n].kind == "caution"}
         allowed = self.solver.allowed(names - cautions)
         domains = self.solver.domains(())
-        steps: list[_Step] = []
+        steps: list[Step] = []
         for name in self._in_order(names):
             demand = self.solver.demands[name]
             after = self.solver.domains([name])
             for variable in demand.values:
                 if not domains[variable] & after[variable]:
                     end = self._clash(name, variable, after[variable], domains, names)
-                    chain = _leading(steps, {variable})
+                    chain = leading(steps, {variable})
                     return (*(chain or self._asked_before(variable, name, names)), end)
                 domains[variable] &= after[variable]
             steps += self._spread(domains, names, allowed, list(demand.values))
             if not all(domains.values()):
                 last = steps.pop()
-                return (*_leading(steps, {last.here, last.there}), last.text)
+                return (*leading(steps, {last.here, last.there}), last.text)
         ends = list(self._cautions(names, cautions, domains, allowed))
         if not ends:
             return ("these leave nothing together: " + ", ".join(map(self._text, sorted(names))),)
         involved = {variable for end in ends for variable in (end.here, end.there)}
-        return (*_leading(steps, involved), *(end.text for end in ends))
+        return (*leading(steps, involved), *(end.text for end in ends))
 
     def sources(self, names: Names) -> Iterator[str]:
         """Addresses of the rows that the conflict rests on."""
@@ -125,7 +135,7 @@ class Teller:
 
     def _spread(
         self, domains: Domains, names: Names, allowed: frozenset[str], changed: list[str]
-    ) -> Iterator[_Step]:
+    ) -> Iterator[Step]:
         """Narrows the domains along the edges; each step takes something away."""
         waiting = list(changed)
         while waiting:
@@ -141,7 +151,7 @@ class Teller:
                     # What only an allowance leaves is told by the caution at the end.
                     if self._named(arc.there, vouched) or not left or vouched == left:
                         text = self._step(edge, here, domains, vouched)
-                        yield _Step(here, arc.there, text)
+                        yield Step(here, arc.there, text)
                     domains[arc.there] = left
                     if not left:
                         return
@@ -198,7 +208,7 @@ class Teller:
 
     def _cautions(
         self, names: Names, cautions: set[str], domains: Domains, allowed: frozenset[str]
-    ) -> Iterator[_Step]:
+    ) -> Iterator[Step]:
         """What is reported of the pairs that are left, and of which ones nothing is known."""
         graph: dict[str, list[Arc]] = {name: [] for name in domains}
         for edge in self.edges(names):
@@ -214,14 +224,14 @@ class Teller:
             ends += [(edge, edge.cells[found[0]], found) for found in places.values()]
         # What is reported says more than that nothing is known.
         for edge, cell, found in sorted(ends, key=lambda end: end[1].needs == UNVERIFIED):
-            yield _Step(edge.a, edge.b, self._doubtful(edge, cell, found))
+            yield Step(edge.a, edge.b, self._doubtful(edge, cell, found))
 
     def _doubtful(self, edge: Edge, cell: Cell, places: Sequence[tuple[int, int]]) -> str:
         """A sentence about pairs that all need the same allowance; ``cell`` is one of them."""
-        subject = self._spell(edge.a, _mask(i for i, _ in places))
+        subject = self._spell(edge.a, mask_of(i for i, _ in places))
         both = subject
         if edge.b != "arch":  # paired with that only to be bad everywhere
-            both += f" with {self._spell(edge.b, _mask(j for _, j in places))}"
+            both += f" with {self._spell(edge.b, mask_of(j for _, j in places))}"
         if cell.needs != UNVERIFIED:
             return f"{both} is reported bad: {cell.rows[0].why}"
         left_open = edge.cells.get((places[0][0], self._open(edge.b)))
@@ -281,30 +291,3 @@ class Teller:
             shown = [*shown, f"{more} {'others' if scheme == 'name' else 'older'}"]
         spelled = " or ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
         return f"{self._title(variable)} {spelled}".strip()
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What one edge takes away: from which variable to which, and the sentence."""
-
-    here: str
-    there: str
-    text: str
-
-
-def _leading(steps: Sequence[_Step], ends: set[str]) -> list[str]:
-    """The sentences of the steps that lead to the variables at the end, in their order."""
-    needed = set(ends)
-    kept = []
-    for step in reversed(steps):
-        if step.there in needed:
-            needed.add(step.here)
-            kept.append(step.text)
-    return kept[::-1]
-
-
-def _mask(places: Iterator[int]) -> int:
-    mask = 0
-    for place in places:
-        mask |= 1 << place
-    return mask
