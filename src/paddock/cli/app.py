@@ -9,6 +9,7 @@ import typer
 from paddock._version import __version__
 from paddock.cli import (
     bench,
+    catalog,
     chat,
     convert,
     export,
@@ -21,6 +22,7 @@ from paddock.cli import (
     profile,
     pull,
     quantize,
+    resolve,
     run,
     serve,
 )
@@ -48,6 +50,8 @@ ORDER = (
     "bench",
     "profile",
     "host",
+    "resolve",
+    "catalog",
 )
 """The commands as the help lists them; typer would put groups last."""
 
@@ -83,6 +87,8 @@ def _application() -> typer.Typer:
     app.add_typer(bench.app, name="bench", cls=Group, epilog=examples(bench.EXAMPLES))
     app.command(cls=Command, epilog=examples(profile.EXAMPLES))(profile.profile)
     app.command(cls=Command, epilog=examples(host.EXAMPLES))(host.host)
+    app.command(cls=Command, epilog=examples(resolve.EXAMPLES))(resolve.resolve)
+    app.add_typer(catalog.app, name="catalog", cls=Group, epilog=examples(catalog.EXAMPLES))
     return app
 
 
