@@ -16,7 +16,8 @@ from paddock.errors import PaddockError, UsageError
 from paddock.inference.serve.config import ServeConfig
 from paddock.inference.serve.ray import RayConfig, deploy
 
-pytestmark = pytest.mark.e2e
+# Starting a cluster takes a minute or more on two cores: not in CI.
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def free_port() -> int:
