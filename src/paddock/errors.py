@@ -13,6 +13,11 @@ PaddockError                 says what, with which value, and (hint) what to do
 ├── FetchError               a download that failed for good
 │   ├── GatedModel           the hub wants a licence accepted or a token (HTTP 401/403)
 │   └── IntegrityError       size or SHA-256 differ from what was promised
+├── RunnerError              a machine that cannot be asked, or a program that did not answer
+│   ├── Unreachable          no connection, no such container, no right to enter
+│   │   └── NoProgram        the program that would enter it (ssh, docker) is not there
+│   └── TimedOut             no answer within the time given
+├── FactsError               recorded facts of a host that cannot be read
 ├── DeviceError              a device that is absent, or asked for what it cannot do
 └── GenerationError          a request that cannot be served
     └── PromptTooLong        more tokens than the model or the cache holds
@@ -91,6 +96,26 @@ class GatedModel(FetchError):
 
 class IntegrityError(FetchError):
     """A file whose size or SHA-256 differs from what was promised."""
+
+
+class RunnerError(PaddockError):
+    """A machine that cannot be asked, or a program that did not answer as it must."""
+
+
+class Unreachable(RunnerError):
+    """No connection to the machine, no such container, or no right to enter it."""
+
+
+class NoProgram(Unreachable):
+    """The program that would enter the machine (ssh, docker) is not installed."""
+
+
+class TimedOut(RunnerError):
+    """No answer within the time given; whatever was started has been ended."""
+
+
+class FactsError(PaddockError):
+    """Recorded facts of a host that cannot be read."""
 
 
 class DeviceError(PaddockError):

@@ -41,6 +41,7 @@ def python(code: str, *args: str) -> subprocess.CompletedProcess[str]:
         "import paddock",
         "from paddock.cli.main import main; main(['--help'])",
         "from paddock.cli.main import main; main(['run', '--help'])",
+        "from paddock.cli.main import main; main(['host', '--help'])",
         "from paddock.cli.main import main; main(['--version'])",
         "from paddock.cli.main import main; main(['rnu'])",
     ],
@@ -51,6 +52,18 @@ def test_nothing_heavy_is_imported(code: str) -> None:
     loaded = set(json.loads(result.stdout.splitlines()[-1]))
     assert "paddock" in loaded
     assert not loaded.intersection(HEAVY)
+
+
+def test_the_deploy_wing_needs_neither_torch_nor_numpy() -> None:
+    """A bare host has only the front door's own dependencies."""
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['numpy'] = None\n"
+        "from paddock.cli.main import main\n"
+        "sys.exit(main(['host', '--json']))"
+    )
+    result = python(code)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["target"] == "local"
 
 
 def test_help_is_quick() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from paddock._version import __version__
-from paddock.cli import chat, convert, inspect, models, options, pull, run
+from paddock.cli import chat, convert, host, inspect, models, options, pull, run
 from paddock.cli.help import Command, Group, examples
 
 EXAMPLES = """
@@ -17,7 +17,7 @@ paddock pull llama2-7b-chat               fetch a real one
 paddock run -m llama2-7b-chat --chat "Who are you?"
 """
 
-ORDER = ("run", "chat", "pull", "models", "inspect", "convert")
+ORDER = ("run", "chat", "pull", "models", "inspect", "convert", "host")
 """The commands as the help lists them; typer would put groups last."""
 
 
@@ -44,6 +44,7 @@ def _application() -> typer.Typer:
     app.add_typer(models.app, name="models", cls=Group, epilog=examples(models.EXAMPLES))
     app.command(cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
     app.command(cls=Command, epilog=examples(convert.EXAMPLES))(convert.convert)
+    app.command(cls=Command, epilog=examples(host.EXAMPLES))(host.host)
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -168,6 +169,39 @@ MaxSeqLen = Annotated[
 System = Annotated[
     str | None,
     typer.Option(metavar="TEXT", help="The system message of the chat.", show_default=False),
+]
+HostAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        metavar="ADDRESS",
+        help="Another machine: ssh://user@host:port.  [default: this one]",
+        show_default=False,
+    ),
+]
+ContainerName = Annotated[
+    str | None,
+    typer.Option(
+        "--container", metavar="NAME", help="A running container there.", show_default=False
+    ),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="Its engine: docker, podman, isula, nerdctl.  [default: the first that knows it]",
+        show_default=False,
+    ),
+]
+Facts = Annotated[
+    Path | None,
+    typer.Option(
+        "--facts",
+        metavar="FILE",
+        help="What host --json wrote, or a recording.",
+        show_default=False,
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No statistics.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]

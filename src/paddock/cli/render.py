@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 PATIENCE = 0.7
 """Seconds before a terminal is shown that something is going on."""
 
-# A model may write any character; on a terminal the control characters would be commands.
-_CONTROLS = {c: "\ufffd" for c in (*range(32), *range(127, 160)) if chr(c) not in "\n\t\r"}
+# A model or a machine may write any character; to a terminal the control characters are commands.
+CONTROLS = {c: "\ufffd" for c in (*range(32), *range(127, 160)) if chr(c) not in "\n\t\r"}
 
 
 def setup_streams() -> None:
@@ -51,7 +51,7 @@ def console() -> Console:
 
 def text(piece: str) -> None:
     """Writes a piece of an answer at once, without the control characters if to a terminal."""
-    sys.stdout.write(piece.translate(_CONTROLS) if sys.stdout.isatty() else piece)
+    sys.stdout.write(piece.translate(CONTROLS) if sys.stdout.isatty() else piece)
     sys.stdout.flush()
 
 
