@@ -18,6 +18,8 @@ PaddockError                 says what, with which value, and (hint) what to do
 │   │   └── NoProgram        the program that would enter it (ssh, docker) is not there
 │   └── TimedOut             no answer within the time given
 ├── FactsError               recorded facts of a host that cannot be read
+├── CatalogError             compatibility data or a lock file that cannot be read
+├── NoStack                  no consistent set of versions; carries what could be given up
 ├── DeviceError              a device that is absent, or asked for what it cannot do
 └── GenerationError          a request that cannot be served
     └── PromptTooLong        more tokens than the model or the cache holds
@@ -27,6 +29,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class PaddockError(Exception):
@@ -116,6 +119,23 @@ class TimedOut(RunnerError):
 
 class FactsError(PaddockError):
     """Recorded facts of a host that cannot be read."""
+
+
+class CatalogError(PaddockError):
+    """Compatibility data or a lock file that cannot be read."""
+
+
+class NoStack(PaddockError):
+    """No consistent set of versions fulfils the wish.
+
+    ``explanations`` has one ``paddock.deploy.resolve.Explanation`` for each independent conflict.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, explanations: tuple[Any, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.explanations = explanations
 
 
 class DeviceError(PaddockError):

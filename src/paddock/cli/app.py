@@ -7,7 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from paddock._version import __version__
-from paddock.cli import chat, convert, host, inspect, models, options, pull, run
+from paddock.cli import (
+    catalog,
+    chat,
+    convert,
+    host,
+    inspect,
+    models,
+    options,
+    pull,
+    resolve,
+    run,
+)
 from paddock.cli.help import Command, Group, examples
 
 EXAMPLES = """
@@ -17,7 +28,10 @@ paddock pull llama2-7b-chat               fetch a real one
 paddock run -m llama2-7b-chat --chat "Who are you?"
 """
 
-ORDER = ("run", "chat", "pull", "models", "inspect", "convert", "host")
+ORDER = (
+    *("run", "chat", "pull", "models", "inspect", "convert"),
+    *("host", "resolve", "catalog"),
+)
 """The commands as the help lists them; typer would put groups last."""
 
 
@@ -45,6 +59,8 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
     app.command(cls=Command, epilog=examples(convert.EXAMPLES))(convert.convert)
     app.command(cls=Command, epilog=examples(host.EXAMPLES))(host.host)
+    app.command(cls=Command, epilog=examples(resolve.EXAMPLES))(resolve.resolve)
+    app.add_typer(catalog.app, name="catalog", cls=Group, epilog=examples(catalog.EXAMPLES))
     return app
 
 
