@@ -11,6 +11,7 @@ from paddock.cli import (
     catalog,
     chat,
     convert,
+    doctor,
     host,
     inspect,
     models,
@@ -30,7 +31,7 @@ paddock run -m llama2-7b-chat --chat "Who are you?"
 
 ORDER = (
     *("run", "chat", "pull", "models", "inspect", "convert"),
-    *("host", "resolve", "catalog"),
+    *("host", "doctor", "resolve", "catalog"),
 )
 """The commands as the help lists them; typer would put groups last."""
 
@@ -59,6 +60,7 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
     app.command(cls=Command, epilog=examples(convert.EXAMPLES))(convert.convert)
     app.command(cls=Command, epilog=examples(host.EXAMPLES))(host.host)
+    app.command(cls=Command, epilog=examples(doctor.EXAMPLES))(doctor.doctor)
     app.command(cls=Command, epilog=examples(resolve.EXAMPLES))(resolve.resolve)
     app.add_typer(catalog.app, name="catalog", cls=Group, epilog=examples(catalog.EXAMPLES))
     return app

@@ -1,0 +1,121 @@
+"""Tries every rule on a subject and on texts, and puts the findings in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from paddock.deploy.doctor.checks import CHECKS
+from paddock.deploy.doctor.finding import Evidence, Finding, Report
+from paddock.deploy.doctor.load import load
+from paddock.deploy.doctor.rule import LAYERS, SEVERITIES, Rule
+from paddock.deploy.doctor.subject import Subject
+from paddock.deploy.host.facts import NOT_ASKED
+
+LINE_SHOWN = 200
+"""Characters of a log's line that a finding quotes."""
+LINES_QUOTED = 3
+"""Lines of a log that a finding quotes; more of the same say nothing new."""
+
+
+def diagnose(
+    subject: Subject,
+    logs: Mapping[str, str] | None = None,
+    *,
+    rules: Sequence[Rule] | None = None,
+) -> Report:
+    """Everything that is wrong, worst first, with the evidence from wherever it was read.
+
+    ``logs`` are texts by name. A pure function of its arguments; never raises for facts that are
+    missing.
+    """
+    rules = load() if rules is None else rules
+    found: dict[str, tuple[list[Evidence], int]] = {}
+    for rule in rules:
+        check = CHECKS.get(rule.check)
+        evidence = list(check(subject, rule.args)) if check else []
+        if evidence:
+            found[rule.id] = (evidence, 3)
+    texts = [*(logs or {}).items(), *_said(subject)]
+    for name, text in texts:
+        for finding in read_log(text, name, rules=rules):
+            evidence, strength = found.setdefault(finding.rule.id, ([], 0))
+            evidence += finding.evidence
+            found[finding.rule.id] = (evidence, max(strength, finding.strength))
+    findings = [
+        Finding(rule, _once(found[rule.id][0]), found[rule.id][1])
+        for rule in rules
+        if rule.id in found and not found.keys() & set(rule.yields_to)
+    ]
+    host = subject.host
+    unread = tuple(
+        f"{note.what} ({note.where}: {note.why})" for note in host.notes if note.why != NOT_ASKED
+    )
+    # Of a log the surest explanation is wanted first, of a machine what blocks most.
+    findings.sort(key=lambda f: (-f.strength if logs else 0, *_order(f)))
+    return Report(host.target, tuple(findings), len(rules), unread)
+
+
+def read_log(
+    text: str, name: str = "log", *, rules: Sequence[Rule] | None = None
+) -> tuple[Finding, ...]:
+    """The rules behind an error log, the surest first, each with the lines that name it.
+
+    Of rules that match equally surely, the worse one and then the lower layer's goes first.
+    """
+    rules = load() if rules is None else rules
+    found: dict[str, tuple[list[Evidence], int]] = {}
+    # Most rules match nowhere in a text: only the others go through it line by line.
+    candidates = [r for r in rules if any(p.regex.search(text) for p in r.patterns)]
+    for number, line in enumerate(text.splitlines() if candidates else (), 1):
+        for rule in candidates:
+            best = _match(rule, line)
+            if best is None:
+                continue
+            evidence, strength = found.setdefault(rule.id, ([], 0))
+            if len(evidence) < LINES_QUOTED:
+                shown = line.strip()
+                shown = shown if len(shown) <= LINE_SHOWN else shown[: LINE_SHOWN - 1] + "…"
+                evidence.append(Evidence(shown, f"{name}:{number}", best[1]))
+            found[rule.id] = (evidence, max(strength, best[0]))
+    findings = [
+        Finding(rule, _once(found[rule.id][0]), found[rule.id][1])
+        for rule in rules
+        if rule.id in found and not found.keys() & set(rule.yields_to)
+    ]
+    return tuple(sorted(findings, key=lambda f: (-f.strength, *_order(f))))
+
+
+def _match(rule: Rule, line: str) -> tuple[int, dict[str, str]] | None:
+    """The strength of the best pattern in a line and the values of its groups."""
+    best: tuple[int, dict[str, str]] | None = None
+    for pattern in rule.patterns:
+        match = pattern.regex.search(line)
+        if match and (best is None or pattern.strength > best[0]):
+            values = {key: value for key, value in match.groupdict().items() if value}
+            best = pattern.strength, values
+    return best
+
+
+def _said(subject: Subject) -> Iterator[tuple[str, str]]:
+    """What the machine's own tools printed instead of an answer: logs in small."""
+    smi, nvidia = subject.ascend.npu_smi, subject.host.nvidia
+    if smi is not None and smi.error:
+        yield "npu-smi info", smi.error
+    if nvidia is not None and nvidia.error:
+        yield "nvidia-smi", nvidia.error
+    for engine in subject.host.engines:
+        if engine.problem:
+            yield f"{engine.name} info", engine.problem
+
+
+def _once(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Each fact of a place once, in the order found."""
+    kept: dict[tuple[str, str], Evidence] = {}
+    for each in evidence:
+        kept.setdefault((each.fact, each.where), each)
+    return tuple(kept.values())
+
+
+def _order(finding: Finding) -> tuple[int, int]:
+    rule = finding.rule
+    return SEVERITIES.index(rule.severity), LAYERS.index(rule.layer)
