@@ -1,4 +1,4 @@
-"""``paddock doctor``: what is wrong with a machine, a log or a configuration, and how to mend it."""
+"""``paddock doctor``: what is wrong with a machine, a log or a configuration, and the fix."""
 
 from __future__ import annotations
 

@@ -11,6 +11,9 @@ from paddock.deploy.doctor.rule import LAYERS, SEVERITIES, Rule
 from paddock.deploy.doctor.subject import Subject
 from paddock.deploy.host.facts import NOT_ASKED
 
+LINE_READ = 2000
+"""Characters of a log's line that are looked at: an error says its name early, and a line of
+megabytes would be searched for minutes."""
 LINE_SHOWN = 200
 """Characters of a log's line that a finding quotes."""
 LINES_QUOTED = 3
@@ -35,9 +38,13 @@ def diagnose(
         evidence = list(check(subject, rule.args)) if check else []
         if evidence:
             found[rule.id] = (evidence, 3)
-    texts = [*(logs or {}).items(), *_said(subject)]
-    for name, text in texts:
+    checked = set(found)
+    texts = [(*text, True) for text in (logs or {}).items()]
+    texts += [(*text, False) for text in _said(subject)]
+    for name, text, brought in texts:
         for finding in read_log(text, name, rules=rules):
+            if finding.rule.id in checked and not brought:
+                continue  # the check read the same words
             evidence, strength = found.setdefault(finding.rule.id, ([], 0))
             evidence += finding.evidence
             found[finding.rule.id] = (evidence, max(strength, finding.strength))
@@ -64,9 +71,11 @@ def read_log(
     """
     rules = load() if rules is None else rules
     found: dict[str, tuple[list[Evidence], int]] = {}
+    lines = [line[:LINE_READ] for line in text.splitlines()]
+    text = "\n".join(lines)
     # Most rules match nowhere in a text: only the others go through it line by line.
     candidates = [r for r in rules if any(p.regex.search(text) for p in r.patterns)]
-    for number, line in enumerate(text.splitlines() if candidates else (), 1):
+    for number, line in enumerate(lines if candidates else (), 1):
         for rule in candidates:
             best = _match(rule, line)
             if best is None:

@@ -25,9 +25,7 @@ class Step:
 def script(report: Report) -> str:
     """A POSIX script of all fixes. Only safe steps are live, all others are comments to judge."""
     lines = ["#!/bin/sh", f"# Fixes for {_comment(report.target)}, by: paddock doctor --fix"]
-    lines += [
-        "# Lines that begin with '#!' are not safe to run unseen: read, change and run them by hand."
-    ]
+    lines += ["# Lines that begin with '#!' are not safe unseen: read them and run them by hand."]
     for finding in report.findings:
         lines += ["", f"# {finding.rule.id}: {finding.rule.title}"]
         lines += [f"#   found: {_comment(e.fact)}  ({_comment(e.where)})" for e in finding.evidence]

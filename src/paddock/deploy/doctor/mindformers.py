@@ -46,8 +46,8 @@ def parse_config(text: str, path: str) -> Config:
     found = list(_scalars(root, "", frozenset()))
     found.sort(key=lambda each: (each[0] not in _FIRST, each[0] != "", each[2]))
     for _, key, line, value in found:
-        if key not in values:
-            values[key], lines[key] = value, line
+        values.setdefault(key, value)
+        lines.setdefault(key, line)
     return Config(path, values, lines)
 
 
@@ -69,7 +69,7 @@ def _scalars(
 
 
 def look_for(config: Config, runner: Runner) -> Config:
-    """The configuration with the checkpoints that it names by path and the machine does not have."""
+    """The configuration with the checkpoints that it names by path and nobody finds there."""
     named = [config.values.get(k, "") for k in ("checkpoint_name_or_path", "load_checkpoint")]
     paths = dict.fromkeys(path for path in named if "/" in path or path.endswith(".ckpt"))
     missing = (path for path in paths if runner.run(["test", "-e", path]).exit_code == 1)

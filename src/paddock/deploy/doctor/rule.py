@@ -68,7 +68,7 @@ def _open(match: re.Match[str]) -> str:
 _PLAIN = re.compile(r"[\w@%+=:,./][\w@%+=:,./-]*", re.ASCII)
 """What means itself to every shell, in quotes and out of them, and is no option."""
 
-_PLACE = re.compile(r"(?<!\$)\{([a-z_]+)\}")
+_PLACE = re.compile(r"(?<![${])\{([a-z_]+)\}(?!\})")
 """``{name}``, and neither the shell's ``${name}`` nor docker's ``{{end}}``."""
 
 

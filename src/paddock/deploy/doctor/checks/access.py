@@ -27,7 +27,7 @@ def driver_code(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]
     smi, user = subject.ascend.npu_smi, subject.host.user
     if smi is None or smi.code != int(args["code"]):
         return
-    yield Evidence(f"npu-smi ended with {smi.code}", "npu-smi info")
+    yield Evidence((smi.error or f"ret is {smi.code}").splitlines()[-1], "npu-smi info")
     groups = " ".join(group.name or str(group.id) for group in user.groups)
     if smi.code == -8005 and user.uid and "HwHiAiUser" not in groups.split():
         fact = f"the user {user.name or user.uid} is in the groups {groups or '(none)'}"

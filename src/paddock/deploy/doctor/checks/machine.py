@@ -46,7 +46,7 @@ def shared_memory_small(subject: Subject, args: Mapping[str, str]) -> Iterator[E
     """A /dev/shm of less than ``gib``."""
     shm = subject.host.shared_memory
     if shm is not None and shm.total is not None and shm.total < float(args["gib"]) * GIB:
-        fact = f"/dev/shm has {shm.total / 2**20:.0f} MiB"
+        fact = f"it has {shm.total / 2**20:.0f} MiB"
         yield Evidence(fact, "df /dev/shm")
 
 

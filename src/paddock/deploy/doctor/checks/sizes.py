@@ -79,7 +79,7 @@ def _of_config(config: Config) -> Need | None:
 
 
 def devices(subject: Subject) -> list[tuple[str, int]]:
-    """Names and bytes of what a model could be put on: the chips, else the GPUs, else the memory."""
+    """Names and bytes of what a model could be put on: the chips, the GPUs, or the memory."""
     host = subject.host
     found = [
         (f"NPU {n.npu}", n.device_memory_mb * 2**20)

@@ -129,7 +129,7 @@ def _rows(subject: Subject, driver: str, cann: str) -> list[Pairing]:
 
 @check
 def firmware_off(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
-    """A firmware outside of what the driver's file admits, or a driver outside of the firmware's."""
+    """A firmware outside of what the driver's file admits, or the other way round."""
     driver, firmware = subject.view.driver, subject.view.firmware
     if driver is None or firmware is None:
         return
@@ -164,11 +164,12 @@ def _soc_fits(given: str, wanted: str) -> bool:
 def kernels_of_other_version(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
     """Kernels whose version is not the toolkit's."""
     toolkit, kernels = subject.toolkit, subject.ascend.component("kernels")
-    if toolkit and kernels and toolkit.version and kernels.version:
-        if not same(toolkit.version, kernels.version):
-            fact = f"kernels {kernels.version} beside toolkit {toolkit.version}"
-            values = {"cann": toolkit.version, "generation": subject.view.chip or ""}
-            yield Evidence(fact, kernels.path, values)
+    if toolkit is None or kernels is None or not toolkit.version or not kernels.version:
+        return
+    if not same(toolkit.version, kernels.version):
+        fact = f"kernels {kernels.version} beside toolkit {toolkit.version}"
+        values = {"cann": toolkit.version, "generation": subject.view.chip or ""}
+        yield Evidence(fact, kernels.path, values)
 
 
 @check
