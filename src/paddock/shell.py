@@ -2,7 +2,8 @@
 
 A ``Runner`` answers for one machine: this one, one over SSH, a container on either, or a recording.
 Whoever asks does not learn which. Programs are given as lists of words and never pass through a
-shell of ours; where a transport needs a command line (SSH does), it is quoted here.
+shell of ours; where a transport needs a command line (SSH does), it is quoted here. All in one
+file, long as it is, because no other may start a process.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def test_from_inside(container: str) -> None:
 def test_from_outside(container: str) -> None:
     document, _ = probe.answer(LocalRunner())
     assert b"DB_PASSWORD" not in document
-    host = probe.host(document, target="local", reader=0, seconds=0)
+    host = probe.host(document, target="local")
     engine = next(engine for engine in host.engines if engine.name == "docker")
     assert engine.answers
     assert "runc" in engine.runtimes

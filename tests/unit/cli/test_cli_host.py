@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,28 @@ def test_a_container_is_looked_for_in_every_engine(
     assert found.system == probe.read().system or found.system.kernel is not None
     named = paddock("host", "--container", "web", "--engine", "docker")
     assert (named.code, "no container 'web'" in named.err) == (1, True)
+
+
+def test_a_machine_without_any_engine(
+    paddock: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("env", "sh"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = paddock("host", "--container", "web")
+    assert (result.code, "no container engine on local" in result.err) == (1, True)
+
+
+def test_an_unreachable_host_is_tried_once(
+    paddock: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = f"echo x >> {tmp_path}/calls; echo 'ssh: connect: Connection refused' >&2; exit 255"
+    (tmp_path / "ssh").write_text(f"#!/bin/sh\n{ssh}\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    result = paddock("host", "--host", "npu1", "--container", "web")
+    assert (result.code, "cannot reach ssh://npu1" in result.err) == (1, True)
+    assert (tmp_path / "calls").read_text() == "x\n"
 
 
 def test_a_recording_is_a_machine_too() -> None:

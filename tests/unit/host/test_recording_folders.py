@@ -9,7 +9,7 @@ import pytest
 from paddock.deploy.host import probe, recording
 from paddock.errors import FactsError
 
-SESSION = """what stands before the first command is passed over
+PASTE = """what stands before the first command is passed over
 [root@npu1 ~]# not a command line
 # npu-smi info -m
 \tNPU ID   Chip ID   Chip Logic ID   Chip Name
@@ -34,8 +34,8 @@ def folder(tmp_path: Path, manifest: str, **files: str) -> Path:
     return tmp_path
 
 
-def test_a_pasted_session(tmp_path: Path) -> None:
-    found = list(recording.transcript(SESSION))
+def test_a_paste_of_many_commands(tmp_path: Path) -> None:
+    found = list(recording.transcript(PASTE))
     assert [frame.name for frame in found] == [
         "npu-smi info -m",
         "npu-smi info -i 0 -c 0 -t health",
@@ -43,7 +43,7 @@ def test_a_pasted_session(tmp_path: Path) -> None:
         "lspci | grep acce",
     ]
     assert "error while loading" in found[1].text
-    place = folder(tmp_path, '[[answers]]\ntranscript = "session.txt"\n', session_txt=SESSION)
+    place = folder(tmp_path, '[[answers]]\ntranscript = "paste.txt"\n', paste_txt=PASTE)
     host = probe.read(recording.load(place))
     assert host.ascend is not None
     assert host.ascend.npus[0].health_detail is not None

@@ -120,5 +120,8 @@ def test_record_host_makes_a_folder_that_the_tests_would_run(tmp_path: Path) -> 
     facts = probe.read(recording.load(folder))
     assert json.loads(facts.to_json())["system"] == expected["system"]
     assert facts.system.kernel == platform.release()
+    # A recording's clock is not wrong because time went on.
+    assert facts.clock.host is not None
+    assert (facts.clock.reader, facts.clock.skew) == (None, None)
     assert record("this-machine").returncode == 2
     assert record("Not a name").returncode == 2

@@ -221,7 +221,7 @@ def test_packages_from_their_folders() -> None:
 @pytest.mark.parametrize(
     ("prefix", "base", "kind"),
     [
-        ("/work/.venv", "/usr", "venv"),
+        ("/opt/app/.venv", "/usr", "venv"),
         ("/usr", "/usr", "system"),
         ("/root/.pyenv/versions/3.10.13", "/root/.pyenv/versions/3.10.13", "pyenv"),
         ("/root/miniconda3", "/root/miniconda3", "conda"),

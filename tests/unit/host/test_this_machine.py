@@ -149,7 +149,7 @@ def test_environment_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://me:secret@pypi.example.org/simple")
     document, _ = probe.answer(probe.LocalRunner())
     assert b"secret" not in document
-    found = probe.host(document, target="local", reader=0, seconds=0)
+    found = probe.host(document, target="local")
     assert found.environment["ASCEND_HOME_PATH"] == "/usr/local/Ascend/cann"
     assert {(p.variable, p.value) for p in found.proxies if p.source == "environment"} >= {
         ("https_proxy", "http://***@proxy.example.org:3128"),

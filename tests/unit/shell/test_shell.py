@@ -234,7 +234,12 @@ def test_a_container_on_another_machine(stand_in: Path) -> None:
             "no container 'web'",
         ),
         ("Error response from daemon: container abc is not running", 1, Unreachable, "not run"),
-        ("sessions on running containers: container state improper", 255, Unreachable, "not run"),
+        (
+            "can only exec in running containers: container state improper",
+            255,
+            Unreachable,
+            "not run",
+        ),
         ("Cannot connect to the Docker daemon at unix:///x.", 1, Unreachable, "does not answer"),
         ("OCI runtime exec failed: exec: env: not found", 126, Unreachable, "cannot run programs"),
     ],

@@ -120,7 +120,7 @@ class Host:
     ``target`` is what was asked: ``local``, ``ssh://user@host``, ``container:NAME`` or
     ``recording:NAME``. ``pci`` comes before all vendor tools: it is what the machine has, whatever
     they say. ``environment`` holds the variables that bear on accelerators and loading (PATH,
-    LD_LIBRARY_PATH, ASCEND_*, HCCL_*, ...), without secrets, as the session that answered had them;
+    LD_LIBRARY_PATH, ASCEND_*, HCCL_*, ...), without secrets, as the shell that answered had them;
     ``init_environment`` those of the container's first process, which an SSH login into it does
     not get. ``startup`` are lines of shells' and the loader's files that bear on accelerators,
     ``sshd`` those of its server that decide who may enter and where. ``limits`` are the soft

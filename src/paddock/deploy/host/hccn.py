@@ -65,7 +65,7 @@ def rank_tables(answer: Answer, notes: list[Note]) -> tuple[RankTable, ...]:
         if not frame.path.endswith(".json") or frame.path.endswith("daemon.json"):
             continue
         try:
-            table = json.loads(frame.text)
+            table = json.loads(frame.text, object_pairs_hook=_unique)
             ranks = tuple(_ranks(table))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             why = f"not a rank table: {type(error).__name__} {error}"
@@ -75,8 +75,18 @@ def rank_tables(answer: Answer, notes: list[Note]) -> tuple[RankTable, ...]:
         if not numbers or numbers != list(range(len(numbers))):
             why = f"its ranks are {numbers}, not 0 and up without a gap"
             notes.append(Note(frame.path, "ranks", why))
+        if "server_list" in table and not table.get("version"):
+            notes.append(Note(frame.path, "version", "a rank table of this form has one"))
         found.append(RankTable(frame.path, table.get("version"), table.get("status"), ranks))
     return tuple(found)
+
+
+def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different: two devices run into one are none."""
+    table = dict(items)
+    if len(table) != len(items):
+        raise ValueError(f"a key stands twice among {', '.join(key for key, _ in items)}")
+    return table
 
 
 def _ranks(table: dict[str, Any]) -> list[Rank]:

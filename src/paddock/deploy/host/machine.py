@@ -1,7 +1,8 @@
 """Facts about the machine itself, whatever accelerators it has: the leaves of ``Host``.
 
 None means "could not be read" (a Note says why) or, where the field says so, "there is none".
-Sizes are bytes, times seconds, versions the text that the source prints.
+Sizes are bytes, times seconds, versions the text that the source prints. Long on purpose: one page
+is the schema that rules are written against, and devices.py is the other.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ class User:
 class Clock:
     """Seconds since 1970. ``host`` is the host's clock, ``reader`` the asker's at the end.
 
-    ``skew`` is host minus reader, ``uncertainty`` half of the time the answer was under way.
+    ``skew`` is host minus reader, ``uncertainty`` half of the time the answer was under way; None
+    for a recording, whose now is long past.
     """
 
     host: float | None = None
@@ -122,7 +124,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Locale:
-    """``lang`` is what the session has; ``utf8`` tells whether a UTF-8 locale exists."""
+    """``lang`` is what the shell that answered had, ``utf8`` whether a UTF-8 locale exists."""
 
     lang: str | None = None
     utf8: bool | None = None

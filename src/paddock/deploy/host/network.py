@@ -55,7 +55,7 @@ def interfaces(answer: Answer) -> tuple[Interface, ...]:
 
 
 def proxies(answer: Answer, environment: dict[str, str]) -> tuple[Proxy, ...]:
-    """Proxy settings of the session and of the files that tools read, without secrets."""
+    """Proxy settings of the environment and of the files that tools read, without secrets."""
     found = [
         Proxy(name, credentials(value), "environment")
         for name, value in environment.items()

@@ -1,10 +1,7 @@
 """The two tables of ``npu-smi info`` in every layout: chips, and processes on them.
 
-The layouts differ in their columns, and the column heads say which one it is; nothing is taken by
-position alone. A head names a column and the place where its values begin. A row is read by those
-places if every value in it begins at one, else only if it has exactly as many values of the right
-kinds as there are columns. What fits neither way is left out with a note: a cell that is blank or
-was shifted never lends its number to a neighbour.
+The layouts differ in their columns, and the column heads say which one it is; npu_cells.py reads a
+row by them. What does not fit is left out with a note.
 """
 
 from __future__ import annotations
@@ -15,39 +12,47 @@ from dataclasses import dataclass, field, replace
 
 from paddock.deploy.host.devices import Npu, NpuProcess
 from paddock.deploy.host.facts import Note
+from paddock.deploy.host.npu_cells import (
+    INT,
+    NUM,
+    PAIR,
+    TEXT,
+    Layout,
+    by_kind,
+    by_place,
+    columns_of,
+)
 from paddock.deploy.host.values import ABSENT, decimal, whole
 
 WHERE = "npu-smi info"
 
-_INT, _NUM, _PAIR, _TEXT = "int", "num", "pair", "text"
-
 _FIRST = {
-    "NPU ID": ("npu", _INT),
-    "NPU": ("npu", _INT),
-    "Name": ("name", _TEXT),
-    "Health": ("health", _TEXT),
-    "Power(W)": ("power", _NUM),
-    "Temp(C)": ("temperature", _NUM),
-    "Hugepages-Usage(page)": ("hugepages", _PAIR),
+    "NPU ID": ("npu", INT),
+    "NPU": ("npu", INT),
+    "Name": ("name", TEXT),
+    "Health": ("health", TEXT),
+    "Power(W)": ("power", NUM),
+    "Temp(C)": ("temperature", NUM),
+    "Hugepages-Usage(page)": ("hugepages", PAIR),
 }
 _SECOND = {
-    "Chip": ("chip", _INT),
-    "Device": ("logic_id", _INT),
-    "Phy-ID": ("physical_id", _INT),
-    "Bus-Id": ("bus_id", _TEXT),
-    "AICore(%)": ("utilization", _NUM),
-    "NPU Util(%)": ("utilization", _NUM),
-    "Memory-Usage(MB)": ("memory", _PAIR),
-    "HBM-Usage(MB)": ("hbm", _PAIR),
+    "Chip": ("chip", INT),
+    "Device": ("logic_id", INT),
+    "Phy-ID": ("physical_id", INT),
+    "Bus-Id": ("bus_id", TEXT),
+    "AICore(%)": ("utilization", NUM),
+    "NPU Util(%)": ("utilization", NUM),
+    "Memory-Usage(MB)": ("memory", PAIR),
+    "HBM-Usage(MB)": ("hbm", PAIR),
 }
 _PROCESS = {
-    "NPU ID": ("npu", _INT),
-    "NPU": ("npu", _INT),
-    "Chip": ("chip", _INT),
-    "Process id": ("pid", _INT),
-    "Process name": ("name", _TEXT),
-    "Process memory(MB)": ("memory_mb", _INT),
-    "Process memory(B)": ("memory_b", _INT),
+    "NPU ID": ("npu", INT),
+    "NPU": ("npu", INT),
+    "Chip": ("chip", INT),
+    "Process id": ("pid", INT),
+    "Process name": ("name", TEXT),
+    "Process memory(MB)": ("memory_mb", INT),
+    "Process memory(B)": ("memory_b", INT),
 }
 _HEADS = (
     ("processes", _PROCESS, {"npu", "pid", "name"}),
@@ -56,12 +61,6 @@ _HEADS = (
 )
 """The three lines of column heads, and the columns that every layout has."""
 
-_KINDS = {
-    _INT: r"\d+",
-    _NUM: r"\d+(?:\.\d+)?|NA|-",
-    _PAIR: r"(?:\d+|NA|-)\s*/ ?(?:\d+|NA|-)",
-    _TEXT: r"\S+",
-}
 _BUS_ID = re.compile(r"[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]")
 _VERSION = re.compile(r"npu-smi(?:\s+(?!Version:)(\S+))?\s+Version:\s*(\S*)")
 _IDLE = re.compile(r"No running processes found in NPU (\d+)")
@@ -76,23 +75,13 @@ class Table:
     npus: tuple[Npu, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    kind: str
-    start: int
-
-
-_Layout = list[list[_Column]]
-"""The columns of each cell, in their order."""
-
-
 @dataclass(slots=True)
 class _Reader:
     """The tables while they are read."""
 
     notes: list[Note]
-    layouts: dict[str, _Layout] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)
+    whole_heads: dict[str, bool] = field(default_factory=dict)
     part: str = "version"
     by_card: bool = False  # the 950's layout, which counts cards and has no column for chips
     versions: tuple[str | None, str | None] = (None, None)
@@ -144,19 +133,19 @@ def _line(line: str, reader: _Reader) -> None:
     if not (line.startswith("|") and line.endswith("|") and len(line) > 1):
         reader.note("a row", f"not a whole line of a table: {line[:40]!r}")
         return
-    cells = line[1:-1].split("|")
+    row = line[1:-1].split("|")
     if match := _VERSION.search(line):
         reader.versions = (match[1], match[2].strip("| ") or None)
     elif match := _IDLE.search(line):
         reader.idle.add(int(match[1]))
-    elif not _heads(cells, reader):
-        _row(cells, reader)
+    elif not _heads(row, reader):
+        _row(row, reader)
 
 
 def _heads(cells: list[str], reader: _Reader) -> bool:
     """Whether the line names columns; then it sets how the rows after it are read."""
     for part, known, needed in _HEADS:
-        layout = [_columns(cell, known) for cell in cells]
+        layout = [columns_of(cell, known) for cell in cells]
         names = {column.name for columns in layout for column in columns}
         own = names - ({"npu", "chip", "name"} if part == "processes" else {"npu"})
         if len(names) < 2 or not own or (part == "chips" and "processes" in reader.layouts):
@@ -167,16 +156,13 @@ def _heads(cells: list[str], reader: _Reader) -> bool:
             reader.by_card = re.search(r"\bNPU ID\b", "|".join(cells)) is not None
         elif part == "second" and not reader.by_card:
             needed = needed | {"chip"}
-        if missing := sorted(needed - names):
+        missing = sorted(needed - names)
+        if missing:
             reader.note(", ".join(missing), "the table has no such column head")
+        # Counting values against heads proves nothing where a head was not recognised.
+        reader.whole_heads[part] = not missing
         return True
     return False
-
-
-def _columns(cell: str, known: Mapping[str, tuple[str, str]]) -> list[_Column]:
-    names = "|".join(re.escape(name) for name in sorted(known, key=len, reverse=True))
-    found = re.finditer(rf"(?<!\S)(?:{names})(?!\S)", cell)
-    return [_Column(*known[match[0]], match.start()) for match in found]
 
 
 def _row(cells: list[str], reader: _Reader) -> None:
@@ -188,17 +174,18 @@ def _row(cells: list[str], reader: _Reader) -> None:
         reader.broken = reader.part == "chips"
         return
     if reader.part == "processes":
-        _process(_values(cells, layout, reader), reader)
+        _process(_values(cells, "processes", reader), reader)
     elif reader.broken:
         reader.broken = False  # the second line of a chip whose first one was unreadable
     elif reader.pending is None:
         if any(_BUS_ID.fullmatch(cell.strip()) for cell in cells):
             reader.note("a chip", "its first line is missing")
             return
-        reader.pending = _values(cells, layout, reader)
+        reader.pending = _values(cells, "chips", reader)
     else:
         second = reader.layouts.get("second")
-        found = _values(cells, second, reader) if second and len(second) == len(cells) else None
+        fits = second is not None and len(second) == len(cells)
+        found = _values(cells, "second", reader) if fits else None
         _chip(reader.pending, found, reader)
         reader.pending = None
 
@@ -211,13 +198,17 @@ def _finish_chip(reader: _Reader) -> None:
         reader.pending = None
 
 
-def _values(cells: list[str], layout: _Layout, reader: _Reader) -> dict[str, str | None]:
+def _values(cells: list[str], part: str, reader: _Reader) -> dict[str, str | None]:
     """The text of each column; None with a note where it is blank or cannot be told."""
     found: dict[str, str | None] = {}
-    for cell, columns in zip(cells, layout, strict=True):
+    for cell, columns in zip(cells, reader.layouts[part], strict=True):
         if not columns:
             continue
-        texts = _by_place(cell, columns) or _by_kind(cell, columns)
+        texts = by_place(cell, columns)
+        # One number alone may be that of a neighbour whose head is missing.
+        alone = len(columns) == 1 and columns[0].kind == INT
+        if texts is None and reader.whole_heads[part] and not alone:
+            texts = by_kind(cell, columns)
         if texts is None:
             texts = [""] * len(columns)
             why = f"the values in {cell.strip()!r} do not stand below the heads"
@@ -226,37 +217,6 @@ def _values(cells: list[str], layout: _Layout, reader: _Reader) -> dict[str, str
             reader.note(", ".join(blank), "the cell is blank")
         found |= {c.name: text or None for c, text in zip(columns, texts, strict=True)}
     return found
-
-
-def _by_place(cell: str, columns: list[_Column]) -> list[str] | None:
-    """Each column's text, if all that is in the cell begins below a head and is of its kind."""
-    starts = [column.start for column in columns]
-    if cell[: starts[0]].strip():
-        return None
-    texts = []
-    for column, start, end in zip(columns, starts, [*starts[1:], len(cell)], strict=True):
-        piece = cell[start:end]
-        if not piece.strip():
-            texts.append("")
-        elif piece[0] == " " or (start and cell[start - 1] != " ") or _is_foreign(piece, column):
-            return None
-        else:
-            texts.append(piece.strip())
-    return texts
-
-
-def _is_foreign(piece: str, column: _Column) -> bool:
-    """Whether a piece holds parts of two values: a cell beside it was blank, or a head was."""
-    if column.kind == _PAIR:
-        return re.fullmatch(r"\S+?\s*/ ?\S*\s*", piece) is None
-    return re.search(r"\S\s{2,}\S", piece) is not None
-
-
-def _by_kind(cell: str, columns: list[_Column]) -> list[str] | None:
-    """Each column's text, if the cell holds exactly one value of each column's kind."""
-    pattern = r"\s+".join(f"({_KINDS[column.kind]})" for column in columns)
-    match = re.fullmatch(rf"\s*{pattern}\s*", cell)
-    return list(match.groups()) if match else None
 
 
 def _chip(
@@ -321,7 +281,9 @@ def _with_processes(npu: Npu, reader: _Reader) -> Npu:
     mine = [
         process
         for number, chip, process in reader.processes
-        if number == npu.npu and (chip == npu.chip or (cards == 1 and None in (chip, npu.chip)))
+        if number == npu.npu
+        # Where a chip's number is unknown, only a card with one chip leaves no doubt.
+        and (cards == 1 if None in (chip, npu.chip) else chip == npu.chip)
     ]
     listed = any(number == npu.npu for number, _, _ in reader.processes)
     unplaced = any(n == npu.npu and c is None for n, c, _ in reader.processes) and cards > 1

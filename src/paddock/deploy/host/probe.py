@@ -18,7 +18,7 @@ from paddock.deploy.host import (
 )
 from paddock.deploy.host.facts import Host, Note
 from paddock.errors import RunnerError
-from paddock.shell import LocalRunner, Runner
+from paddock.shell import LocalRunner, RecordedRunner, Runner
 
 TIMEOUT = 90.0
 """Seconds for the whole answer: a driver that hangs costs ten of them and is then left alone."""
@@ -68,14 +68,17 @@ def read(
     """
     runner = runner or LocalRunner()
     document, seconds = answer(runner, look=look, thorough=thorough, timeout=timeout)
-    return host(document, target=runner.target, reader=time.time(), seconds=seconds)
+    reader = None if isinstance(runner, RecordedRunner) else time.time()
+    return host(document, target=runner.target, reader=reader, seconds=seconds)
 
 
-def host(document: bytes, *, target: str, reader: float, seconds: float) -> Host:
+def host(
+    document: bytes, *, target: str, reader: float | None = None, seconds: float = 0.0
+) -> Host:
     """The facts in an answer; a pure function of it.
 
-    ``reader`` is the time here (seconds since 1970) when the answer was whole, ``seconds`` how
-    long it took. Raises RunnerError for what is no answer at all.
+    ``reader`` is the time here (seconds since 1970) when the answer was whole, None for an answer
+    of another day; ``seconds`` is how long it took. Raises RunnerError for what is no answer.
     """
     parsed = frames.parse(document)
     notes: list[Note] = list(parsed.notes)

@@ -294,15 +294,15 @@ model_folders() {
   printf '%s\n' "$PWD" "$HOME" "$@" | sort -u
 }
 
-model_files() {
+model_files() { # stat and not wc, which in busybox reads all of a file
   model_folders "$@" | while read -r folder; do
     for file in "$folder"/*.ckpt "$folder"/*.ckpt.error "$folder"/*.safetensors "$folder"/tokenizer.model \
       "$folder"/checkpoint_download/*/*; do
-      [ -f "$file" ] && printf '%s\t%s\n' "$(wc -c <"$file")" "$file"
+      [ -f "$file" ] && printf '%s\t%s\n' "$(stat -c %s "$file")" "$file"
     done
   done
   for file in "${CHECKPOINT_DOWNLOAD_FOLDER:-/nonexistent}"/*/*; do
-    [ -f "$file" ] && printf '%s\t%s\n' "$(wc -c <"$file")" "$file"
+    [ -f "$file" ] && printf '%s\t%s\n' "$(stat -c %s "$file")" "$file"
   done
 }
 

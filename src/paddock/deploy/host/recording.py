@@ -10,7 +10,7 @@
     exit_code = 0                  # if it was another one
 
     [[answers]]
-    transcript = "session.txt"     # a pasted session: "# command", "$ command" or "## /path" lines
+    transcript = "paste.txt"       # many commands: "# command", "$ command" or "## /path" lines
 
     [[answers]]
     answer = "answer.txt"          # all of it, as scripts/record-host writes it
@@ -74,7 +74,7 @@ def _entry(entry: dict[str, Any], folder: Path) -> Iterator[Frame]:
 
 
 def transcript(text: str) -> Iterator[Frame]:
-    """The commands and files in a pasted session; what stands before the first is passed over."""
+    """The commands and files in pasted text; what stands before the first is passed over."""
     name: str | None = None
     body: list[str] = []
     for line in [*text.splitlines(), "## /"]:

@@ -19,7 +19,7 @@ from paddock.deploy.host.facts import (
     User,
 )
 from paddock.deploy.host.frames import Answer
-from paddock.deploy.host.values import decimal, kilobytes, pairs, whole
+from paddock.deploy.host.values import decimal, hexadecimal, kilobytes, pairs, whole
 
 _VIRTUAL = re.compile(
     "autofs|bpf|cgroup2?|configfs|debugfs|devpts|efivarfs|fusectl|hugetlbfs|mqueue|nsfs|proc|pstore"
@@ -215,7 +215,7 @@ def user(answer: Answer, notes: list[Note]) -> User:
             names[int(fields[2])] = fields[0]
     numbers = [int(word) for word in table.get("groups", "").split() if word.isdecimal()]
     security = answer.get("security")
-    capabilities = pairs(security.text, ":").get("CapEff") if security else None
+    capabilities = hexadecimal(pairs(security.text, ":").get("CapEff")) if security else None
     return User(
         uid=whole(table.get("uid")),
         gid=whole(table.get("gid")),
@@ -229,19 +229,19 @@ def user(answer: Answer, notes: list[Note]) -> User:
     )
 
 
-def clock(answer: Answer, reader: float, seconds: float, notes: list[Note]) -> Clock:
+def clock(answer: Answer, reader: float | None, seconds: float, notes: list[Note]) -> Clock:
     """The host's clock against the reader's.
 
-    ``reader`` is when the answer was whole, ``seconds`` how long it took. The host told the time
-    when it began and when it ended, so that its own work does not count as distance. Source of the
-    formula: RFC 5905, section 8.
+    ``reader`` is when the answer was whole, None for a recording, ``seconds`` how long it took.
+    The host told the time when it began and when it ended, so that its own work does not count as
+    distance. Source of the formula: RFC 5905, section 8.
     """
     words = text_of(answer, "clock", notes, "time").split()
     began = _time(words[:1])
     ended = _time([word for line in answer.lines("clock end") for word in line.split()][:1])
     zone, source = answer.lines("timezone"), answer.lines("clock source")
     skew = uncertainty = None
-    if began is not None and ended is not None:
+    if began is not None and ended is not None and reader is not None:
         skew = round((began - (reader - seconds) + ended - reader) / 2, 3)
         # Without fractions of a second (busybox) either time may be almost a second old.
         slack = 0.0 if "." in words[0].removesuffix(".%N") else 0.5
@@ -264,7 +264,7 @@ def _time(words: list[str]) -> float | None:
 
 
 def locale(answer: Answer) -> Locale:
-    """The session's language, and whether the machine has any UTF-8 locale."""
+    """The language that is set, and whether the machine has any UTF-8 locale."""
     lang, utf8 = answer.lines("lang"), answer.lines("utf8")
     return Locale(
         lang=lang[0] if lang else None,

@@ -24,9 +24,10 @@ def facts(
     """The facts of this machine, of ``host`` (``ssh://user@host:port``), of a ``container`` on
     either, or those recorded in ``file`` (what ``to_json`` wrote, or a folder of a recording).
 
-    ``engine`` is one of ``paddock.shell.ENGINES``; None tries them in turn. The others are as in
-    ``probe.read``. Raises UsageError for targets that exclude each other or cannot be understood,
-    FactsError for a file that cannot be read, RunnerError and its kinds for a machine that cannot.
+    ``engine`` is one of ``paddock.shell.ENGINES``; None tries those that are there. The others are
+    as in ``probe.read``. Raises UsageError for targets that exclude each other or cannot be
+    understood, FactsError for a file that cannot be read, RunnerError and its kinds for a machine
+    that cannot be asked.
     """
     if file is not None:
         if host or container:
@@ -37,20 +38,32 @@ def facts(
         return recorded(file)
     if engine and not container:
         raise UsageError("an engine is given and no container", hint="add --container NAME")
-    # An engine that was not named is looked for: the first that knows the container.
-    names = [engine] if engine or not container else list(ENGINES)
+    engines: Sequence[str | None] = [engine]
+    if container and engine is None:
+        engines = _engines_on(runner(host=host))
     problem: Unreachable | None = None
-    for name in names:
+    for name in engines:
         asked = runner(host=host, container=container, engine=name)
         try:
             return probe.read(asked, look=look, thorough=thorough, timeout=timeout)
-        except NoProgram as error:
-            problem = problem or error
         except Unreachable as error:
-            # What an engine says of the container tells more than that another is not there.
-            problem = error if problem is None or isinstance(problem, NoProgram) else problem
+            problem = problem or error
     assert problem is not None, "there is at least one engine"
     raise problem
+
+
+_LIST = 'for name; do command -v "$name" >/dev/null && echo "$name"; done; true'
+
+
+def _engines_on(machine: Runner) -> list[str]:
+    """The engines that the machine has, in the order they are tried; raises NoProgram for none."""
+    found = machine.run(["sh", "-c", _LIST, "sh", *ENGINES]).stdout.split()
+    if not found:
+        raise NoProgram(
+            f"there is no container engine on {machine.target}",
+            hint=f"known are {', '.join(ENGINES)}; is its folder on the PATH?",
+        )
+    return found
 
 
 def runner(

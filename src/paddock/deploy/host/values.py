@@ -41,5 +41,5 @@ def pairs(text: str, separator: str = "=") -> dict[str, str]:
 
 def kilobytes(text: str | None) -> int | None:
     """``16384 kB`` of /proc in bytes."""
-    match = re.fullmatch(r"(\d+)(?: kB)?", (text or "").strip())
+    match = re.fullmatch(r"(\d+) kB", (text or "").strip())
     return int(match[1]) * 1024 if match else None
