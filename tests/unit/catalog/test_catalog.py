@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import gen_catalog_docs
 from paddock.deploy.catalog import DATA, Level, load, validate
 from paddock.deploy.catalog.validate import _side
 from paddock.errors import CatalogError
@@ -95,6 +96,13 @@ def test_nothing_of_a_private_network_is_in_it() -> None:
         assert "localhost" not in text
         for line in text.splitlines():
             assert "simple/" not in line or "devcloud.huaweicloud.com" in line, line
+
+
+def test_the_reference_is_fresh() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "catalog.md"
+    assert page.read_text(encoding="utf-8") == gen_catalog_docs.render(), (
+        "run scripts/gen_catalog_docs.py"
+    )
 
 
 def test_it_is_read_once() -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paddock.deploy.catalog import load
@@ -108,6 +108,7 @@ def test_a_lock_that_is_no_text(tmp_path: Path) -> None:
         lock.read(path)
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(
         st.text(min_size=1),

@@ -100,7 +100,7 @@ def test_the_best_is_the_best(block: int) -> None:
 
 def test_conflicts_and_corrections_are_all_of_them() -> None:
     checked = 0
-    for seed in range(500):
+    for seed in range(300):
         problem = random_problem(seed)
         names = [demand.name for demand in problem.demands]
         solver = Solver(problem)
@@ -121,4 +121,4 @@ def test_conflicts_and_corrections_are_all_of_them() -> None:
         for each in (c for knot in found for c in knot.conflicts):
             assert not holds[each], seed
             assert all(holds[each - {name}] for name in each), seed
-    assert checked > 40
+    assert checked > 25

@@ -138,6 +138,7 @@ def test_the_weakest_gpu_decides() -> None:
     gpus = tuple(Gpu(i, compute_capability=c) for i, c in enumerate(("12.0", "9.0", "7.5")))
     view = from_host(Host(system=ARM, nvidia=Nvidia(driver_version="580.65.06", gpus=gpus)), load())
     assert (view.accelerator, view.capability, view.nvidia_driver) == ("nvidia", "7.5", "580.65.06")
+    assert view.notes == ("GPUs of compute capability 7.5, 9.0, 12.0: the lowest decides here",)
 
 
 def test_without_an_accelerator() -> None:

@@ -81,7 +81,7 @@ def _wishes(catalog: Catalog, wish: Wish) -> Iterator[Demand]:
         options.setdefault(pin.text, {})[pin.component] = held
     for text, values in options.items():
         yield Demand("pin", text, text, values)
-    for name in wish.with_:
+    for name in dict.fromkeys(wish.with_):
         text = f"--with {name}"
         yield Demand("pin", text, text, {name: frozenset(catalog.newest_first(name))})
 

@@ -8,7 +8,7 @@ reaches among the cheapest is therefore the newest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -245,6 +245,14 @@ def reach(mask: int, masks: Sequence[int]) -> int:
     for bit in _bits(mask):
         there |= masks[bit]
     return there
+
+
+def mask_of(places: Iterable[int]) -> int:
+    """The mask with these bits set."""
+    mask = 0
+    for place in places:
+        mask |= 1 << place
+    return mask
 
 
 def _bits(mask: int) -> Iterator[int]:

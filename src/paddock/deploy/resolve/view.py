@@ -121,14 +121,7 @@ def from_host(host: Host, catalog: Catalog, *, arch: str | None = None) -> HostV
     if _has_ascend(host, catalog):
         view = view.with_(**_ascend(host, catalog, notes))
     elif host.nvidia and host.nvidia.gpus:
-        numbers = [gpu.compute_capability for gpu in host.nvidia.gpus if gpu.compute_capability]
-        view = view.with_(
-            accelerator="nvidia",
-            chip="nvidia",
-            chip_name=host.nvidia.gpus[0].name,
-            nvidia_driver=host.nvidia.driver_version,
-            capability=min(numbers, key=lambda n: [int(p) for p in n.split(".")], default=None),
-        )
+        view = view.with_(**_nvidia(host, notes))
     else:
         view = view.with_(chip="cpu")
     return view.with_(notes=tuple(notes))
@@ -141,6 +134,21 @@ def _arch(found: str | None, given: str | None) -> str:
     if not (known or given):
         raise UsageError("the facts do not tell the processor's architecture", hint="give --arch")
     return known or given or ""
+
+
+def _nvidia(host: Host, notes: list[str]) -> dict[str, Any]:
+    assert host.nvidia is not None
+    numbers = {gpu.compute_capability for gpu in host.nvidia.gpus if gpu.compute_capability}
+    ordered = sorted(numbers, key=lambda number: [int(part) for part in number.split(".")])
+    if len(ordered) > 1:
+        notes.append(f"GPUs of compute capability {', '.join(ordered)}: the lowest decides here")
+    return {
+        "accelerator": "nvidia",
+        "chip": "nvidia",
+        "chip_name": host.nvidia.gpus[0].name,
+        "nvidia_driver": host.nvidia.driver_version,
+        "capability": ordered[0] if ordered else None,
+    }
 
 
 def _ascend(host: Host, catalog: Catalog, notes: list[str]) -> dict[str, Any]:

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 
 from paddock.deploy.catalog import Catalog, Level, Pairing
 from paddock.deploy.resolve.conflict import Names, decisive_edges
-from paddock.deploy.resolve.problem import Edge, Value
-from paddock.deploy.resolve.solve import ANY, VOUCHED, Arc, Domains, Solver, propagate, reach
+from paddock.deploy.resolve.problem import Cell, Edge, Value
+from paddock.deploy.resolve.solve import (
+    ANY,
+    VOUCHED,
+    Arc,
+    Domains,
+    Solver,
+    mask_of,
+    propagate,
+    reach,
+)
+from paddock.deploy.resolve.steps import Step, leading
 from paddock.deploy.resolve.wish import UNVERIFIED
 
 SHOWN = 4
@@ -46,24 +56,25 @@ class Teller:
         cautions = {n for n in names if self.solver.demands[n].kind == "caution"}
         allowed = self.solver.allowed(names - cautions)
         domains = self.solver.domains(())
-        steps: list[_Step] = []
+        steps: list[Step] = []
         for name in self._in_order(names):
             demand = self.solver.demands[name]
             after = self.solver.domains([name])
             for variable in demand.values:
                 if not domains[variable] & after[variable]:
                     end = self._clash(name, variable, after[variable], domains, names)
-                    return (*_leading(steps, {variable}), end)
+                    chain = leading(steps, {variable})
+                    return (*(chain or self._asked_before(variable, name, names)), end)
                 domains[variable] &= after[variable]
             steps += self._spread(domains, names, allowed, list(demand.values))
             if not all(domains.values()):
                 last = steps.pop()
-                return (*_leading(steps, {last.here, last.there}), last.text)
+                return (*leading(steps, {last.here, last.there}), last.text)
         ends = list(self._cautions(names, cautions, domains, allowed))
         if not ends:
             return ("these leave nothing together: " + ", ".join(map(self._text, sorted(names))),)
         involved = {variable for end in ends for variable in (end.here, end.there)}
-        return (*_leading(steps, involved), *(end.text for end in ends))
+        return (*leading(steps, involved), *(end.text for end in ends))
 
     def sources(self, names: Names) -> Iterator[str]:
         """Addresses of the rows that the conflict rests on."""
@@ -124,7 +135,7 @@ class Teller:
 
     def _spread(
         self, domains: Domains, names: Names, allowed: frozenset[str], changed: list[str]
-    ) -> Iterator[_Step]:
+    ) -> Iterator[Step]:
         """Narrows the domains along the edges; each step takes something away."""
         waiting = list(changed)
         while waiting:
@@ -140,7 +151,7 @@ class Teller:
                     # What only an allowance leaves is told by the caution at the end.
                     if self._named(arc.there, vouched) or not left or vouched == left:
                         text = self._step(edge, here, domains, vouched)
-                        yield _Step(here, arc.there, text)
+                        yield Step(here, arc.there, text)
                     domains[arc.there] = left
                     if not left:
                         return
@@ -168,6 +179,20 @@ class Teller:
         whys = {r.why for r in official if r.subjects.holds(value)}
         return f" ({min(whys)})" if len(whys) == 1 else ""
 
+    def _asked_before(self, variable: str, name: str, names: Names) -> list[str]:
+        """Where two demands contradict each other with nothing between them: the other one."""
+        told = []
+        for other in self._in_order(names):
+            demand = self.solver.demands[other]
+            if other == name or variable not in demand.values:
+                continue
+            mask = self.solver.domains([other])[variable]
+            if demand.kind == "pin":
+                told.append(f"you ask for {self._spell(variable, mask)} ({demand.text})")
+            else:
+                told.append(f"this host has {demand.text.removesuffix(' of this host')}")
+        return told
+
     def _clash(self, name: str, variable: str, mask: int, domains: Domains, names: Names) -> str:
         """The last sentence: what is asked for or there, against what is left."""
         demand = self.solver.demands[name]
@@ -183,37 +208,37 @@ class Teller:
 
     def _cautions(
         self, names: Names, cautions: set[str], domains: Domains, allowed: frozenset[str]
-    ) -> Iterator[_Step]:
+    ) -> Iterator[Step]:
         """What is reported of the pairs that are left, and of which ones nothing is known."""
         graph: dict[str, list[Arc]] = {name: [] for name in domains}
         for edge in self.edges(names):
             for arc in self.solver.arcs(edge, allowed):
                 graph[arc.here].append(arc)
         propagate(domains, graph, set(domains), ANY)
-        ends = []
+        ends: list[tuple[Edge, Cell, list[tuple[int, int]]]] = []
         for edge in self.edges(names):
-            places = [
-                (i, j)
-                for (i, j), cell in edge.cells.items()
-                if cell.needs in cautions and domains[edge.a] >> i & 1 and domains[edge.b] >> j & 1
-            ]
-            if places:
-                ends.append((edge, places, edge.cells[places[0]]))
+            places: dict[str, list[tuple[int, int]]] = {}
+            for (i, j), cell in edge.cells.items():
+                if cell.needs in cautions and domains[edge.a] >> i & 1 and domains[edge.b] >> j & 1:
+                    places.setdefault(cell.needs, []).append((i, j))
+            ends += [(edge, edge.cells[found[0]], found) for found in places.values()]
         # What is reported says more than that nothing is known.
-        for edge, places, cell in sorted(ends, key=lambda end: end[2].needs == UNVERIFIED):
-            both = self._spell(edge.a, _mask(i for i, _ in places))
-            other = self._spell(edge.b, _mask(j for _, j in places))
-            if edge.b != "arch":  # paired with that only to be bad everywhere
-                both += f" with {other}"
-            if cell.needs != UNVERIFIED:
-                text = f"{both} is reported bad: {cell.rows[0].why}"
-            elif (places[0][0], self._open(edge.b)) in edge.cells:
-                subject = self._spell(edge.a, _mask(i for i, _ in places))
-                text = f"no public source says which {self._title(edge.b)} {subject} needs"
-            else:
-                rule = f": {cell.rule}" if len(places) == 1 else ""
-                text = f"no public source says that {both} works{rule}"
-            yield _Step(edge.a, edge.b, text)
+        for edge, cell, found in sorted(ends, key=lambda end: end[1].needs == UNVERIFIED):
+            yield Step(edge.a, edge.b, self._doubtful(edge, cell, found))
+
+    def _doubtful(self, edge: Edge, cell: Cell, places: Sequence[tuple[int, int]]) -> str:
+        """A sentence about pairs that all need the same allowance; ``cell`` is one of them."""
+        subject = self._spell(edge.a, mask_of(i for i, _ in places))
+        both = subject
+        if edge.b != "arch":  # paired with that only to be bad everywhere
+            both += f" with {self._spell(edge.b, mask_of(j for _, j in places))}"
+        if cell.needs != UNVERIFIED:
+            return f"{both} is reported bad: {cell.rows[0].why}"
+        left_open = edge.cells.get((places[0][0], self._open(edge.b)))
+        if left_open is not None and left_open.needs == UNVERIFIED:
+            return f"no public source says which {self._title(edge.b)} {subject} needs"
+        rule = f": {cell.rule}" if len(places) == 1 else ""
+        return f"no public source says that {both} works{rule}"
 
     def _open(self, variable: str) -> int:
         """The place of the value that leaves a variable open; -1 if it has none."""
@@ -266,30 +291,3 @@ class Teller:
             shown = [*shown, f"{more} {'others' if scheme == 'name' else 'older'}"]
         spelled = " or ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
         return f"{self._title(variable)} {spelled}".strip()
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What one edge takes away: from which variable to which, and the sentence."""
-
-    here: str
-    there: str
-    text: str
-
-
-def _leading(steps: Sequence[_Step], ends: set[str]) -> list[str]:
-    """The sentences of the steps that lead to the variables at the end, in their order."""
-    needed = set(ends)
-    kept = []
-    for step in reversed(steps):
-        if step.there in needed:
-            needed.add(step.here)
-            kept.append(step.text)
-    return kept[::-1]
-
-
-def _mask(places: Iterator[int]) -> int:
-    mask = 0
-    for place in places:
-        mask |= 1 << place
-    return mask
