@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from paddock.cli import options, render
-from paddock.errors import CatalogError, FactsError, RunnerError, UsageError
+from paddock.errors import CatalogError, FactsError, RunnerError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from paddock.deploy.doctor import Config, Report, Subject, Wish
+    from paddock.shell import Runner
 
 EXAMPLES = """
 paddock doctor
@@ -189,11 +190,28 @@ def _checkpoints(
 ) -> Config:
     """The configuration with the checkpoints that it names and the machine does not have."""
     from paddock.deploy.doctor import mindformers
-    from paddock.deploy.host import target
 
-    return mindformers.look_for(
-        config, target.runner(host=address, container=container, engine=engine)
-    )
+    return mindformers.look_for(config, _runner(address, container, engine))
+
+
+def _runner(address: str | None, container: str | None, engine: str | None) -> Runner:
+    """Who asks the machine; an engine that was not named is the first that knows the container."""
+    from paddock.deploy.host import target
+    from paddock.shell import ENGINES
+
+    if not container or engine:
+        return target.runner(host=address, container=container, engine=engine)
+    problem: Unreachable | None = None
+    for name in ENGINES:
+        runner = target.runner(host=address, container=container, engine=name)
+        try:
+            runner.run(["true"])
+        except Unreachable as error:
+            problem = problem or error
+        else:
+            return runner
+    assert problem is not None, "there is at least one engine"
+    raise problem
 
 
 def _mend(
@@ -209,7 +227,6 @@ def _mend(
 ) -> None:
     """Prints the script; runs its safe steps where that is possible and agreed to."""
     from paddock.deploy.doctor import mend
-    from paddock.deploy.host import target
 
     text = mend.script(report)
     steps = mend.safe_steps(report)
@@ -223,7 +240,7 @@ def _mend(
         render.text(text)
     done = []
     if can_run and (yes or (not as_json and _agreed(len(steps), report.target))):
-        runner = target.runner(host=address, container=container, engine=engine)
+        runner = _runner(address, container, engine)
         show = lambda fix: render.line(f"$ {fix.run}")  # noqa: E731
         for step in mend.run_safe(report, runner, before=show):
             out = step.output

@@ -36,9 +36,9 @@ def parse_config(text: str, path: str) -> Config:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
+        place = f", line {mark.line + 1}" if mark else ""
         said = getattr(error, "problem", None) or "it cannot be read"
-        raise UsageError(f"{path}{line} is not YAML: {said}") from error
+        raise UsageError(f"{path}{place} is not YAML: {said}") from error
     if not isinstance(root, yaml.MappingNode):
         raise UsageError(f"{path} is not a MindFormers configuration: it is no mapping")
     values: dict[str, str] = {}
