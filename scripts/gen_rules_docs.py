@@ -17,11 +17,11 @@ HEAD = """\
 
 <!-- Written by scripts/gen_rules_docs.py from src/paddock/deploy/doctor/data; do not edit. -->
 
-What `paddock doctor` looks for: {count} rules, by what stands on what. **blocks**: it does not run;
-**wrong**: it runs and answers wrongly; **slows**: it is slow; **warns**: it may fail; **notes**: good
-to know. The first two make the exit code 1. *machine* means that the facts of a machine or a
-configuration show it, *log* that a text does. [How to read findings and add
-rules](../guides/doctor.md).
+What `paddock doctor` looks for: {count} rules, by what stands on what. **blocks**: it does not
+run; **wrong**: it runs and answers wrongly; **slows**: it is slow; **warns**: it may fail;
+**notes**: good to know. The first two make the exit code 1. *machine* means that the facts of a
+machine or a configuration show it, *log* that a text does.
+[How to read findings and add rules](../guides/doctor.md).
 """
 
 
@@ -32,7 +32,9 @@ def cell(text: str) -> str:
 def code(text: str) -> str:
     """Code in a table's cell; HTML, because a pipe in backticks would need a backslash there."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f"<code>{escaped.replace('|', '&#124;').replace('*', '&#42;').replace('_', '&#95;')}</code>"
+    return (
+        f"<code>{escaped.replace('|', '&#124;').replace('*', '&#42;').replace('_', '&#95;')}</code>"
+    )
 
 
 def section(layer: str, rules: list[Rule]) -> Iterator[str]:

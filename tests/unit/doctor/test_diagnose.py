@@ -302,3 +302,62 @@ def test_rules_that_are_there_twice_or_nowhere(tmp_path: Path) -> None:
 
 def test_every_check_is_used() -> None:
     assert {rule.check for rule in doctor.load() if rule.check} == CHECKS.keys()
+
+
+# What looks like a fault and is none
+
+
+@pytest.mark.parametrize(
+    ("rule", "facts"),
+    [
+        (
+            "chip-not-listed",  # a container with one of two cards
+            {
+                "confinement": {"kind": "docker", "evidence": "/.dockerenv"},
+                "pci": [
+                    {"address": f"0000:c{i}:00.0", "vendor": "19e5", "device": "d802",
+                     "class_code": "120000"}
+                    for i in (1, 2)
+                ],
+                "ascend": {"npus": [{"npu": 0, "bus_id": "0000:C1:00.0"}]},
+            },
+        ),
+        (
+            "nodes-barred",  # what is root's on purpose
+            {
+                "ascend": {"nodes": [{"path": "/dev/upgrade", "readable": False}]},
+                "nvidia": {"nodes": [{"path": "/dev/nvidia-caps", "writable": False},
+                                     {"path": "/dev/nvidia0", "readable": True, "writable": True}]},
+            },
+        ),
+        (
+            "driver-libraries-not-on-path",  # npu-smi has its own way to the library
+            {
+                "ascend": {"npu_smi": {"exit_code": 0}},
+                "libraries": [{"name": "libdrvdsmi_host.so", "paths": ["/x/libdrvdsmi_host.so"]}],
+            },
+        ),
+        (
+            "memory-held-by-nobody",  # what a driver keeps, and where nobody knows of processes
+            {
+                "ascend": {
+                    "npus": [
+                        {"npu": 0, "hbm_used_mb": 3133, "hbm_total_mb": 65536, "processes": []},
+                        {"npu": 1, "hbm_used_mb": 30000, "hbm_total_mb": 65536},
+                    ]
+                }
+            },
+        ),
+        (
+            "no-driver",  # a recording of the bus alone: nobody looked for a driver
+            {
+                "pci": [{"address": "0000:c1:00.0", "vendor": "19e5", "device": "d802",
+                         "class_code": "120000"}],
+                "ascend": {},
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_no_false_alarm(rule: str, facts: dict[str, Any]) -> None:
+    host = Host.from_json(json.dumps(facts))
+    assert rule not in {f.rule.id for f in doctor.diagnose(Subject(host)).findings}

@@ -21,9 +21,10 @@ KEYS = frozenset(
 )
 FORBIDDEN = re.compile(
     r"\.run\b|npu-smi (?:set|upgrade)|\breboot\b|\b(?:ins|rm)mod\b|\bmodprobe\b|\bupgrade-tool\b"
-    r"|nvidia-(?:driver|firmware)|npu-(?:driver|firmware)|\brm\b|\bkill\b|\bdd\b|\bmkfs|>\s*/dev/"
+    r"|nvidia-(?:driver|firmware)|npu-(?:driver|firmware)|\bpaddock\b|\brm\b|\bkill\b|\bdd\b|\bmkfs|>\s*/dev/"
 )
-"""What a step that is marked safe may not do: change a driver or firmware, remove, end."""
+"""What a step that is marked safe may not do: change a driver or firmware, remove, end, or call
+Paddock, which need not be on the machine where the step runs."""
 
 
 @lru_cache(maxsize=4)

@@ -21,6 +21,12 @@ CONTROL = {
 neither that nor hisi_hdc."""
 
 
+NEEDED = re.compile(
+    r"/dev/(?:davinci\d+|davinci_manager|devmm_svm|hisi_hdc|nvidia\d+|nvidiactl|nvidia-uvm)"
+)
+"""Nodes that a user of the chips must open; others (nvidia-caps, upgrade) are root's on purpose."""
+
+
 @check
 def driver_code(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
     """What else speaks for it where npu-smi ended with ``code``: who looked, with which nodes."""
@@ -73,7 +79,8 @@ def nodes_barred(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence
     user = subject.host.user
     nvidia = subject.host.nvidia
     nodes = (*subject.ascend.nodes, *(nvidia.nodes if nvidia else ()))
-    barred = [node for node in nodes if node.readable is False or node.writable is False]
+    needed = [node for node in nodes if NEEDED.fullmatch(node.path)]
+    barred = [node for node in needed if node.readable is False or node.writable is False]
     if not barred:
         return
     node = barred[0]

@@ -21,7 +21,8 @@ def called(npu: Npu) -> str:
 
 
 def _values(npu: Npu) -> dict[str, str]:
-    return {"npu": str(npu.npu), "chip": str(npu.chip or 0), "bus": npu.bus_id or ""}
+    device = npu.npu if npu.physical_id is None else npu.physical_id
+    return {"npu": str(npu.npu), "chip": str(npu.chip or 0), "device": str(device)}
 
 
 @check
@@ -81,10 +82,13 @@ def memory_held(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]
 
 @check
 def chips_unanswered(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
-    """Chips on the PCI bus that npu-smi does not list, where it lists others."""
+    """Chips on the PCI bus that npu-smi does not list, where it lists others.
+
+    In a container the bus shows the host's chips, and npu-smi those that were passed in.
+    """
     npus = subject.ascend.npus
     listed = {(npu.bus_id or "").lower() for npu in npus}
-    if not npus or "" in listed:
+    if not npus or "" in listed or subject.host.confinement:
         return
     known = {r.facts.get("pci") for r in subject.catalog.releases["chip"]}
     for device in subject.host.pci:

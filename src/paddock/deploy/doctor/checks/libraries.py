@@ -19,8 +19,10 @@ LOADING = (
 
 @check
 def library_not_on_path(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
-    """The library ``name`` lies on the disk, and the loader does not find it."""
-    library = subject.host.library(args["name"])
+    """The library ``name`` lies on the disk, and neither the loader nor npu-smi finds it."""
+    library, smi = subject.host.library(args["name"]), subject.ascend.npu_smi
+    if smi is not None and smi.exit_code == 0:
+        return  # npu-smi is linked to it
     if library and library.paths and library.loads_from is None:
         folder = library.paths[0].rpartition("/")[0]
         fact = f"{library.name} is in {folder}, and the loader finds none"
