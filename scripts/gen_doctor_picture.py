@@ -1,8 +1,8 @@
 """Draws docs/images/doctor.svg: paddock doctor on a recorded host with eight 910A and two faults.
 
-The chips are those of the recording tests/hosts/910a-x8-old-layout with driver 23.0.0 and CANN 7.0.0,
-which go with them, and two faults: chip 5 reports Alarm, and the kernels are those of the 910B.
---check only says if the picture is stale.
+The chips are those of the recording tests/hosts/910a-x8-old-layout, with driver 23.0.0 and CANN
+7.0.0, which go with them, and two faults: chip 5 reports Alarm, and the kernels are those of the
+910B. --check only says if the picture is stale.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,6 @@ def shrunken(
     paddock: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
     """This machine, with a port that is taken and a stand-in for ss, which a safe step calls."""
-    import socket
-
     (tmp_path / "ss").write_text(f'#!/bin/sh\necho "ss $*" | tee -a {tmp_path}/calls\n')
     (tmp_path / "ss").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -160,6 +159,51 @@ def test_safe_steps_are_run_only_after_a_yes(shrunken: Callable[..., Any]) -> No
     ran = {step["run"]: step["exit_code"] for step in report["ran"]}
     assert ran[f"ss -ltnp 'sport = :{port}'"] == 0
     assert report["script"].startswith("#!/bin/sh")
+
+
+def test_a_terminal_is_asked(terminal: Callable[..., Any], tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        page = terminal("doctor", "--port", str(port), "--fix")
+        page.until("on local? [y/N]")
+        page.type("n\n")
+        assert page.finish() == 1
+        assert f"$ ss -ltnp 'sport = :{port}'" not in page.seen
+        page = terminal("doctor", "--port", str(port), "--fix")
+        page.until("on local? [y/N]")
+        page.type("y\n")
+        assert page.finish() == 1
+        assert f"$ ss -ltnp 'sport = :{port}'" in page.seen
+
+
+def test_the_safe_steps_of_a_container_run_in_it(
+    paddock: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docker does not know it, podman does; the stand-ins run what they are given."""
+    for name, text in (
+        ("docker", "echo 'Error response from daemon: No such container: web' >&2; exit 1"),
+        ("podman", f'echo "$*" >> {tmp_path}/calls; shift 3; exec "$@"'),
+        ("ss", "echo looked"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = paddock("doctor", "--container", "web", "--port", port, "--fix", "--yes", "--json")
+    report = json.loads(result.out)
+    assert report["target"] == "container:web"
+    assert {"run": f"ss -ltnp 'sport = :{port}'", "exit_code": 0, "stdout": "looked\n"} in [
+        {key: step[key] for key in ("run", "exit_code", "stdout")} for step in report["ran"]
+    ]
+    assert (
+        f"exec -i web env LC_ALL=C sh -c ss -ltnp 'sport = :{port}'"
+        in (tmp_path / "calls").read_text()
+    )
 
 
 @pytest.mark.parametrize(

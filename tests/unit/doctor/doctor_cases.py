@@ -18,7 +18,7 @@ HOSTS = HERE.parents[1] / "hosts"
 FILES = HERE / "files"
 KEYS = {
     *("rule", "covers", "facts", "recording", "config", "config_file", "wish", "logs"),
-    *("evidence", "where", "fix", "mended", "mended_config", "mended_wish"),
+    *("evidence", "where", "fix", "mended", "mended_config", "mended_wish", "source"),
 }
 
 

@@ -109,7 +109,10 @@ def test_a_log_quotes_few_lines_and_short_ones() -> None:
     text = ("ret is -8020 " + "x" * 5000 + "\n") * 50
     (finding,) = doctor.read_log(text)
     assert len(finding.evidence) == 3
-    assert all(len(e.fact) <= 200 for e in finding.evidence)
+    assert all(len(e.fact) <= 300 for e in finding.evidence)
+    (late,) = doctor.read_log("y" * 1500 + " ret is -8020 " + "x" * 5000)
+    assert "ret is -8020" in late.evidence[0].fact
+    assert len(late.evidence[0].fact) <= 300
 
 
 # What a log says may not become a command

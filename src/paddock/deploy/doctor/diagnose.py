@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from paddock.deploy.doctor.checks import CHECKS
@@ -14,7 +15,7 @@ from paddock.deploy.host.facts import NOT_ASKED
 LINE_READ = 2000
 """Characters of a log's line that are looked at: an error says its name early, and a line of
 megabytes would be searched for minutes."""
-LINE_SHOWN = 200
+LINE_SHOWN = 300
 """Characters of a log's line that a finding quotes."""
 LINES_QUOTED = 3
 """Lines of a log that a finding quotes; more of the same say nothing new."""
@@ -82,9 +83,9 @@ def read_log(
                 continue
             evidence, strength = found.setdefault(rule.id, ([], 0))
             if len(evidence) < LINES_QUOTED:
-                shown = line.strip()
-                shown = shown if len(shown) <= LINE_SHOWN else shown[: LINE_SHOWN - 1] + "…"
-                evidence.append(Evidence(shown, f"{name}:{number}", best[1]))
+                match = best[1]
+                values = {key: value for key, value in match.groupdict().items() if value}
+                evidence.append(Evidence(_quote(line, match.start()), f"{name}:{number}", values))
             found[rule.id] = (evidence, max(strength, best[0]))
     findings = [
         Finding(rule, _once(found[rule.id][0]), found[rule.id][1])
@@ -94,15 +95,24 @@ def read_log(
     return tuple(sorted(findings, key=lambda f: (-f.strength, *_order(f))))
 
 
-def _match(rule: Rule, line: str) -> tuple[int, dict[str, str]] | None:
-    """The strength of the best pattern in a line and the values of its groups."""
-    best: tuple[int, dict[str, str]] | None = None
+def _match(rule: Rule, line: str) -> tuple[int, re.Match[str]] | None:
+    """The strength of the best pattern in a line and its match."""
+    best: tuple[int, re.Match[str]] | None = None
     for pattern in rule.patterns:
         match = pattern.regex.search(line)
         if match and (best is None or pattern.strength > best[0]):
-            values = {key: value for key, value in match.groupdict().items() if value}
-            best = pattern.strength, values
+            best = pattern.strength, match
     return best
+
+
+def _quote(line: str, place: int) -> str:
+    """The line, or of a long one the part around ``place``."""
+    if len(line.strip()) <= LINE_SHOWN:
+        return line.strip()
+    begin = max(0, min(place - LINE_SHOWN // 3, len(line) - LINE_SHOWN + 2))
+    part = line[begin : begin + LINE_SHOWN - 2]
+    end = "…" if begin + LINE_SHOWN - 2 < len(line) else ""
+    return ("…" if begin else "") + part.strip() + end
 
 
 def _said(subject: Subject) -> Iterator[tuple[str, str]]:

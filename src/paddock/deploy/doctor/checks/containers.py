@@ -12,13 +12,18 @@ from paddock.deploy.doctor.subject import Subject
 
 @check
 def runtime_not_registered(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
-    """Ascend's container runtime is on the disk or configured, and docker does not know it."""
-    hook = subject.ascend.docker_runtime
+    """The runtime ``name`` (ascend, nvidia) is installed or configured, and docker has it not.
+
+    Docker also reaches GPUs without the runtime (``--gpus``, CDI), so that nvidia counts only where
+    it was configured.
+    """
+    name = args["name"]
+    hook = subject.ascend.docker_runtime if name == "ascend" else None
     for engine in subject.host.engines:
-        if engine.name != "docker" or not engine.answers or "ascend" in engine.runtimes:
+        if engine.name != "docker" or not engine.answers or name in engine.runtimes:
             continue
-        if "ascend" in engine.configured_runtimes:
-            fact = "the runtime ascend is configured and not loaded: the daemon was not restarted"
+        if name in engine.configured_runtimes:
+            fact = f"the runtime {name} is configured and not loaded: the daemon was not restarted"
             yield Evidence(fact, "/etc/docker/daemon.json, docker info")
         elif hook:
             fact = f"{hook} is there, docker has {', '.join(engine.runtimes) or 'no runtimes'}"
