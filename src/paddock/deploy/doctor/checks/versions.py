@@ -9,9 +9,10 @@ from paddock.deploy.doctor.checks.registry import check
 from paddock.deploy.doctor.finding import Evidence
 from paddock.deploy.doctor.subject import PACKAGES, Subject
 from paddock.deploy.host.facts import Python
+from paddock.deploy.resolve import make, resolve
 from paddock.deploy.resolve.driver import Verdict, pair, same, within
 from paddock.deploy.resolve.hdk import driver_file, toolkit_file
-from paddock.errors import CatalogError
+from paddock.errors import CatalogError, NoStack, UsageError
 
 SOCS = {
     "910": "ascend910",
@@ -75,6 +76,25 @@ def _refusal(
 def _wants(rows: list[Pairing]) -> str:
     texts = dict.fromkeys(row.objects.text for row in rows)
     return f"the first goes with {' or '.join(texts)}"
+
+
+@check
+def no_stack(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
+    """A framework that is wanted, and of which no set of versions fits this machine."""
+    framework = subject.wish.framework
+    # Without the architecture the resolver would answer for another machine.
+    if framework is None or subject.host.system.arch is None:
+        return
+    values = {"framework": framework}
+    try:
+        wish = make(subject.catalog, framework, model=subject.wish.model)
+        resolve(subject.catalog, subject.view, wish)
+    except NoStack as error:
+        for each in error.explanations:
+            ways = {"way": each.corrections[0].sentence} if each.corrections else {}
+            yield Evidence("; ".join(each.causes[0]), "catalogue, version files", values | ways)
+    except UsageError as error:
+        yield Evidence(error.message, "catalogue", values)
 
 
 @check
