@@ -29,6 +29,9 @@ PLACE = "Where to look"
 TEXTS = "What else to look at"
 MENDING = "Mending"
 
+CANNOT_LOOK = 2
+"""Neither healthy (0) nor ill (1)."""
+
 
 def doctor(
     address: options.HostAddress = None,
@@ -115,8 +118,14 @@ def doctor(
         report, machine = _look(
             address, container, engine, facts, log, config, model, framework, port
         )
-    except (RunnerError, FactsError, CatalogError, OSError) as error:
-        raise _cannot_look(error) from error
+    except (RunnerError, FactsError, CatalogError) as error:
+        error.exit_code = CANNOT_LOOK
+        raise
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        problem = FactsError(f"cannot read{where}: {error.strerror or error}")
+        problem.exit_code = CANNOT_LOOK
+        raise problem from error
     if fix:
         _mend(report, machine, address, container, engine, facts, yes=yes, as_json=json)
     elif json:
@@ -126,15 +135,6 @@ def doctor(
 
         doctor_view.show(report, machine)
     raise typer.Exit(report.exit_code)
-
-
-def _cannot_look(error: Exception) -> Exception:
-    """The same failure with exit code 2, which is neither healthy nor ill."""
-    if isinstance(error, OSError):
-        where = f" {error.filename}" if error.filename else ""
-        error = FactsError(f"cannot read{where}: {error.strerror or error}")
-    error.exit_code = 2  # type: ignore[attr-defined]
-    return error
 
 
 def _look(

@@ -21,6 +21,7 @@ _STYLE = {
     "wrong": ("✖", "bold red"),
     "slows": ("▲", "bold yellow"),
     "warns": ("▲", "yellow"),
+    "perhaps": ("?", "yellow"),
     "notes": ("•", "cyan"),
 }
 _NUMBERS = {
@@ -28,6 +29,7 @@ _NUMBERS = {
     "wrong": ("give wrong answers", "gives wrong answers"),
     "slows": ("slow it down", "slows it down"),
     "warns": ("warnings", "warning"),
+    "perhaps": ("possible causes", "possible cause"),
     "notes": ("notes", "note"),
 }
 EVIDENCE_SHOWN = 4
@@ -79,10 +81,16 @@ def _head(report: Report, machine: Subject | None) -> Text:
     return line.append("  " + _clean(", ".join(filter(None, (*name, *facts)))))
 
 
+def _kind(finding: Finding) -> str:
+    """What a finding is counted as: its severity, or ``perhaps``."""
+    return finding.rule.severity if finding.sure else "perhaps"
+
+
 def _finding(finding: Finding) -> Iterator[RenderableType]:
-    mark, style = _STYLE[finding.rule.severity]
+    kind = _kind(finding)
+    mark, style = _STYLE[kind]
     yield Text.assemble(
-        (f"{mark} {finding.rule.severity}", style),
+        (f"{mark} {kind}", style),
         f"  {finding.rule.title}  ",
         (f"[{finding.rule.id}]", "dim"),
     )
@@ -116,11 +124,11 @@ def _fixes(fixes: tuple[Fix, ...]) -> Iterator[Text]:
 
 
 def _verdict(report: Report) -> Text:
-    counts = Counter(finding.rule.severity for finding in report.findings)
+    counts = Counter(map(_kind, report.findings))
     words = [
-        (f"{count} {_NUMBERS[severity][count == 1]}", _STYLE[severity][1])
-        for severity in _STYLE
-        if (count := counts[severity])
+        (f"{count} {_NUMBERS[kind][count == 1]}", style)
+        for kind, (_, style) in _STYLE.items()
+        if (count := counts[kind])
     ]
     line = Text()
     if not report.exit_code:

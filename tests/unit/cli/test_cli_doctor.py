@@ -78,6 +78,13 @@ def test_a_log_from_a_pipe_in_any_encoding(paddock: Callable[..., Any]) -> None:
     assert "\x1b" not in result.out
 
 
+def test_a_text_that_many_failures_share(paddock: Callable[..., Any]) -> None:
+    result = paddock("doctor", "--log", "-", stdin="socket timeout\n")
+    assert result.code == 0
+    assert "? perhaps  the chips did not find each other (HCCL)  [hccl-connection]" in result.out
+    assert "✔ nothing blocks, 1 possible cause; " in result.out
+
+
 def test_a_healthy_log(paddock: Callable[..., Any]) -> None:
     result = paddock("doctor", "--log", "-", stdin="all is well\n")
     assert result.code == 0

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_cases import CASES, FILES, HOSTS, merged
+from doctor_cases import CASES, FILES, HERE, HOSTS, merged
 
 from paddock.deploy import doctor
 from paddock.deploy.doctor import Evidence, Finding, Fix, Pattern, Report, Rule, Subject, Wish, mend
@@ -364,3 +367,23 @@ def test_every_check_is_used() -> None:
 def test_no_false_alarm(rule: str, facts: dict[str, Any]) -> None:
     host = Host.from_json(json.dumps(facts))
     assert rule not in {f.rule.id for f in doctor.diagnose(Subject(host)).findings}
+
+
+def test_a_bare_host_is_enough() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['numpy'] = None\n"
+        "from paddock.cli.main import main\n"
+        "code = main(['doctor', '--json', '--framework', 'torch', '--model', 'llama2-7b'])\n"
+        "assert not {'rich', 'yaml'} & set(sys.modules), 'slow for nothing'\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(HERE.parents[2] / "src"), "PATH": os.environ["PATH"]},
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert json.loads(done.stdout)["target"] == "local"

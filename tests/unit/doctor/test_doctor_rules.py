@@ -116,5 +116,8 @@ def test_the_rules_that_say_less_give_way() -> None:
 
 def test_the_surest_rule_of_a_log_comes_first() -> None:
     text = "socket timeout\nDataLoader: Bus error\nNPU function error, error code is 507033\n"
-    found = [f.rule.id for f in doctor.read_log(text)]
-    assert found == ["driver-older-than-cann", "hccl-connection", "shared-memory-small"]
+    found = doctor.read_log(text)
+    ids = ["driver-older-than-cann", "hccl-connection", "shared-memory-small"]
+    assert [f.rule.id for f in found] == ids
+    assert [f.sure for f in found] == [True, False, False]
+    assert [f.blocking for f in found] == [True, False, False]

@@ -20,16 +20,24 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that applies, with everything that says so and the steps that mend it."""
+    """A rule that applies, with everything that says so and the steps that mend it.
+
+    ``strength`` is that of its best evidence, as in ``Pattern``; a check's is 3.
+    """
 
     rule: Rule
     evidence: tuple[Evidence, ...]
     strength: int = 2
 
     @property
+    def sure(self) -> bool:
+        """False where all that speaks for it is a text that many failures share."""
+        return self.strength > 1
+
+    @property
     def blocking(self) -> bool:
         """Whether it must be mended before anything else is worth trying."""
-        return self.rule.severity in BLOCKING
+        return self.sure and self.rule.severity in BLOCKING
 
     @property
     def fixes(self) -> tuple[Fix, ...]:
@@ -49,6 +57,7 @@ class Finding:
             "id": self.rule.id,
             "severity": self.rule.severity,
             "blocking": self.blocking,
+            "sure": self.sure,
             "title": self.rule.title,
             "evidence": [{"fact": e.fact, "where": e.where} for e in self.evidence],
             "cause": self.rule.cause,

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from paddock.deploy.doctor.checks.packages import numbers
 from paddock.deploy.doctor.checks.registry import check
 from paddock.deploy.doctor.finding import Evidence
 from paddock.deploy.doctor.subject import Config, Subject
@@ -34,14 +35,9 @@ def _version_fits(subject: Subject, args: Mapping[str, str]) -> bool:
     found = next((v for p in subject.pythons if (v := p.version_of("mindformers"))), None)
     if found is None:
         return args.get("known") != "yes"
-    ours = _numbers(found)
-    low, high = (_numbers(args.get(key, "")) for key in ("from", "below"))
+    ours = numbers(found)
+    low, high = (numbers(args.get(key, "")) for key in ("from", "below"))
     return (not low or ours >= low) and (not high or ours < high)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    found = re.match(r"\d+(?:\.\d+)*", text)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 @check

@@ -36,14 +36,15 @@ def distribution_with(subject: Subject, args: Mapping[str, str]) -> Iterator[Evi
         if one is None or other is None:
             continue
         below, at_least = args.get("first_below", ""), args.get("second_from", "")
-        if (not below or _numbers(one) < _numbers(below)) and (
-            not at_least or _numbers(other) >= _numbers(at_least)
+        if (not below or numbers(one) < numbers(below)) and (
+            not at_least or numbers(other) >= numbers(at_least)
         ):
             fact = f"{args['first']} {one} and {args['second']} {other} in {python.path}"
             yield Evidence(fact, "installed distributions", {"python": python.path})
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version; empty where there are none."""
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
@@ -59,7 +60,7 @@ def torch_npu_without_cann(subject: Subject, args: Mapping[str, str]) -> Iterato
         return
     for python in host.pythons:
         npu, torch = python.version_of("torch-npu"), python.version_of("torch")
-        if npu and torch and _numbers(torch) >= (2, 5):
+        if npu and torch and numbers(torch) >= (2, 5):
             fact = f"torch-npu {npu} beside torch {torch} in {python.path}, and there is no CANN"
             values = {"python": python.path}
             yield Evidence(fact, "installed distributions, ldconfig -p", values)
