@@ -8,10 +8,10 @@ from functools import cached_property
 
 from paddock.deploy import catalog
 from paddock.deploy.catalog import Catalog
+from paddock.deploy.doctor.comparable import comparable, readable
 from paddock.deploy.host import Host
 from paddock.deploy.host.facts import NOT_ASKED, Ascend, Component, Python
 from paddock.deploy.resolve import HostView, from_host
-from paddock.errors import UsageError
 
 PACKAGES = {
     "mindspore": "mindspore",
@@ -98,10 +98,7 @@ class Subject:
         """The facts that decide versions, as the resolver takes them."""
         host = self.host
         arch = None if host.system.arch else "aarch64"  # no check reads it from the view
-        try:
-            return from_host(host, self.catalog, arch=arch)
-        except UsageError:
-            return HostView()
+        return from_host(comparable(host, self.catalog), self.catalog, arch=arch)
 
     @property
     def ascend(self) -> Ascend:
@@ -145,7 +142,16 @@ class Subject:
         return looked and NOT_ASKED not in reasons
 
     def version(self, component: str, python: Python | None = None) -> tuple[str, str] | None:
-        """The installed version of a component of the catalogue and where it is, or None."""
+        """The installed version of a component of the catalogue and where it is, or None.
+
+        One that cannot be compared counts as not known.
+        """
+        found = self._version(component, python)
+        # 2.1.0+cpu is 2.1.0 to everybody who says what it goes with.
+        plain = found[0].partition("+")[0] if found else None
+        return found if readable(self.catalog, component, plain) else None
+
+    def _version(self, component: str, python: Python | None) -> tuple[str, str] | None:
         if component == "python":
             return (python.version, python.path) if python and python.version else None
         if component in PACKAGES:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from paddock.deploy.catalog import Catalog, Level, Pairing
 from paddock.deploy.doctor.checks.registry import check
+from paddock.deploy.doctor.comparable import readable
 from paddock.deploy.doctor.finding import Evidence
 from paddock.deploy.doctor.subject import PACKAGES, Subject
 from paddock.deploy.host.facts import Python
 from paddock.deploy.resolve import make, resolve
 from paddock.deploy.resolve.driver import Verdict, pair, same, within
 from paddock.deploy.resolve.hdk import driver_file, toolkit_file
-from paddock.errors import CatalogError, NoStack, UsageError
+from paddock.errors import NoStack, UsageError
 
 SOCS = {
     "910": "ascend910",
@@ -51,26 +52,23 @@ def _refusal(
     """Why the catalogue does not put two releases together; None where it does, or cannot say."""
     # 2.1.0+cpu is 2.1.0 to everybody who says what it goes with.
     a, b = one[1].partition("+")[0], other[1].partition("+")[0]
-    try:
-        rows = [
-            row
-            for row in catalog.by_pair.get((one[0], other[0]), ())
-            if row.subjects.holds(a) and not row.only_with
-        ]
-        for row in rows:
-            if row.level is Level.reported_bad and row.objects.holds(b):
-                return row.why
-        if only == Level.reported_bad.value:
-            return None
-        good = [row for row in rows if row.level is not Level.reported_bad]
-        further = [row for row in good if row.further]
-        plain = [row for row in good if not row.further]
-        if plain and not any(row.objects.holds(b) for row in plain):
-            return _wants(plain)
-        bad = [row for row in further if not row.objects.holds(b)]
-        return _wants(bad) if bad else None
-    except CatalogError:
-        return None  # a version in a spelling that nobody published: it cannot be compared
+    rows = [
+        row
+        for row in catalog.by_pair.get((one[0], other[0]), ())
+        if row.subjects.holds(a) and not row.only_with
+    ]
+    for row in rows:
+        if row.level is Level.reported_bad and row.objects.holds(b):
+            return row.why
+    if only == Level.reported_bad.value:
+        return None
+    good = [row for row in rows if row.level is not Level.reported_bad]
+    further = [row for row in good if row.further]
+    plain = [row for row in good if not row.further]
+    if plain and not any(row.objects.holds(b) for row in plain):
+        return _wants(plain)
+    bad = [row for row in further if not row.objects.holds(b)]
+    return _wants(bad) if bad else None
 
 
 def _wants(rows: list[Pairing]) -> str:
@@ -129,22 +127,17 @@ def driver_reported_bad(subject: Subject, args: Mapping[str, str]) -> Iterator[E
 
 
 def _driver_and_toolkit(subject: Subject) -> tuple[str, str] | None:
-    driver, toolkit = subject.view.driver, subject.toolkit
-    if driver is None or toolkit is None or not toolkit.version:
-        return None
-    return driver.version, toolkit.version
+    driver, toolkit = subject.view.driver, subject.version("cann")
+    return (driver.version, toolkit[0]) if driver and toolkit else None
 
 
 def _rows(subject: Subject, driver: str, cann: str) -> list[Pairing]:
     """The catalogue's rows about the pair, good and bad."""
-    try:
-        return [
-            row
-            for row in subject.catalog.by_pair.get(("cann", "driver"), ())
-            if row.subjects.holds(cann) and row.objects.holds(driver)
-        ]
-    except CatalogError:
-        return []  # a spelling that nobody published
+    return [
+        row
+        for row in subject.catalog.by_pair.get(("cann", "driver"), ())
+        if row.subjects.holds(cann) and row.objects.holds(driver)
+    ]
 
 
 @check
@@ -183,12 +176,13 @@ def _soc_fits(given: str, wanted: str) -> bool:
 @check
 def kernels_of_other_version(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
     """Kernels whose version is not the toolkit's."""
-    toolkit, kernels = subject.toolkit, subject.ascend.component("kernels")
-    if toolkit is None or kernels is None or not toolkit.version or not kernels.version:
+    toolkit, kernels = subject.version("cann"), subject.ascend.component("kernels")
+    if toolkit is None or kernels is None or not readable(subject.catalog, "cann", kernels.version):
         return
-    if not same(toolkit.version, kernels.version):
-        fact = f"kernels {kernels.version} beside toolkit {toolkit.version}"
-        values = {"cann": toolkit.version, "generation": subject.view.chip or ""}
+    assert kernels.version is not None, "what is readable is there"
+    if not same(toolkit[0], kernels.version):
+        fact = f"kernels {kernels.version} beside toolkit {toolkit[0]}"
+        values = {"cann": toolkit[0], "generation": subject.view.chip or ""}
         yield Evidence(fact, kernels.path, values)
 
 
