@@ -12,6 +12,7 @@ from paddock.cli import (
     catalog,
     chat,
     convert,
+    doctor,
     export,
     host,
     inspect,
@@ -49,6 +50,7 @@ ORDER = (
     "make-random",
     "bench",
     "profile",
+    "doctor",
     "host",
     "resolve",
     "catalog",
@@ -87,6 +89,7 @@ def _application() -> typer.Typer:
     app.add_typer(bench.app, name="bench", cls=Group, epilog=examples(bench.EXAMPLES))
     app.command(cls=Command, epilog=examples(profile.EXAMPLES))(profile.profile)
     app.command(cls=Command, epilog=examples(host.EXAMPLES))(host.host)
+    app.command(cls=Command, epilog=examples(doctor.EXAMPLES))(doctor.doctor)
     app.command(cls=Command, epilog=examples(resolve.EXAMPLES))(resolve.resolve)
     app.add_typer(catalog.app, name="catalog", cls=Group, epilog=examples(catalog.EXAMPLES))
     return app
