@@ -72,7 +72,10 @@ def setting(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
 
 @check
 def recomputes_everything(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
-    """``use_past: False`` with a ``seq_length`` of ``least`` or more, outside of training."""
+    """``use_past: False`` with a ``seq_length`` of ``least`` or more.
+
+    Also in a file for training: MindFormers' own files are, and people predict with them.
+    """
     for config in subject.all_configs:
         length = config.number("seq_length")
         if config.on("use_past") is False and length and length >= int(args["least"]):
