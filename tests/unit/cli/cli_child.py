@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,15 @@ ROOT = Path(__file__).parents[3]
 def child(*args: str, **options: Any) -> subprocess.Popen[bytes]:
     """``python -m paddock ARGS`` as a process."""
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **options.pop("env", {})}
-    return subprocess.Popen([sys.executable, "-m", "paddock", *args], env=env, **options)
+    before = options.pop("preexec_fn", lambda: None)
+
+    def prepare() -> None:
+        # A shell that runs the tests in the background has its children ignore Ctrl-C.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        before()
+
+    command = [sys.executable, "-m", "paddock", *args]
+    return subprocess.Popen(command, env=env, preexec_fn=prepare, **options)
 
 
 class Terminal:
