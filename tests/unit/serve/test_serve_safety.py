@@ -25,6 +25,8 @@ from paddock.inference.serve.supervisor import _again
 from serverkit import serving
 
 LONG = {"max_tokens": 900, "ignore_eos": True, "temperature": 0}
+SLOW = ("--runtime", "torch", "--threads", "1")
+"""Where an answer must last some seconds: the native runtime makes 900 tokens in 0.2 s."""
 
 
 # --- configuration ------------------------------------------------------------------------------
@@ -122,7 +124,7 @@ def test_bodies_are_bounded_in_size_and_time() -> None:
 
 
 def test_a_full_queue_says_when_to_come_back() -> None:
-    with serving("--max-batch", "2", "--max-waiting", "1") as server:
+    with serving(*SLOW, "--max-batch", "2", "--max-waiting", "1") as server:
         threads = [
             threading.Thread(target=server.complete, args=("Once",), kwargs=LONG) for _ in range(3)
         ]
@@ -146,7 +148,7 @@ def wait_until(true: Any, seconds: float = 60) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_goes_away_is_no_longer_computed_for(stream: bool) -> None:
-    with serving() as server:
+    with serving(*SLOW) as server:
         body = json.dumps({"model": "demo", "prompt": "Once", "stream": stream, **LONG}).encode()
         head = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
@@ -158,7 +160,7 @@ def test_who_goes_away_is_no_longer_computed_for(stream: bool) -> None:
 
 
 def test_sigterm_lets_accepted_requests_end() -> None:
-    with serving() as server:
+    with serving(*SLOW) as server:
         replies: list[httpx.Response] = []
         thread = threading.Thread(target=lambda: replies.append(server.complete("Once", **LONG)))
         thread.start()
@@ -178,7 +180,7 @@ def test_sigterm_lets_accepted_requests_end() -> None:
 
 
 def test_a_second_sigterm_ends_at_once() -> None:
-    with serving() as server:
+    with serving(*SLOW) as server:
         many = {**LONG, "n": 16}
         thread = threading.Thread(target=ignoring, args=(server.complete, "Once"), kwargs=many)
         thread.start()
@@ -195,7 +197,7 @@ def ignoring(call: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def test_a_worker_that_dies_is_started_again() -> None:
-    with serving() as server:
+    with serving(*SLOW) as server:
         replies: list[httpx.Response] = []
         thread = threading.Thread(target=lambda: replies.append(server.complete("Once", **LONG)))
         thread.start()
@@ -209,7 +211,7 @@ def test_a_worker_that_dies_is_started_again() -> None:
 
 
 def test_a_stream_that_breaks_says_so() -> None:
-    with serving() as server:
+    with serving(*SLOW) as server:
         body = {"model": "demo", "prompt": "Once", "stream": True, **LONG}
         with server.http.stream("POST", "/v1/completions", json=body) as reply:
             lines = reply.iter_lines()
