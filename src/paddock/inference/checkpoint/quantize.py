@@ -38,9 +38,11 @@ def quantize(array: Array, bits: int, *, search: bool = True, name: str = "a mat
     """
     n, k = array.shape
     packed_shape((n, k), bits)  # refuses what cannot be packed
-    if library.unavailable() is None and array.dtype.itemsize <= 4:
+    if library.unavailable() is None:
+        # The library reads fp32, fp16 and bf16; a wider type is rounded to fp32 first, as in numpy.
+        narrow = array if array.dtype.itemsize <= 4 else array.astype(np.float32)
         try:
-            return Packed(bits, (n, k), matrices.quantize(array, bits, search=search))
+            return Packed(bits, (n, k), matrices.quantize(narrow, bits, search=search))
         except CheckpointError:
             pass  # below, the error names row, column and value
     return quantize_in_numpy(array, bits, search=search, name=name)
