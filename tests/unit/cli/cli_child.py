@@ -58,6 +58,12 @@ class Terminal:
         before, _, self.seen = self.seen.partition(text)
         return before + text
 
+    def begun(self) -> None:
+        """Waits until something is shown that was not looked at yet."""
+        while not self.seen:
+            if not self._read():
+                raise AssertionError("nothing more is shown")
+
     def press(self, keys: str, text: str, seconds: float = 300) -> str:
         """Types ``keys``, again every two seconds, until ``text`` is shown.
 

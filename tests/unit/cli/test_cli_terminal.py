@@ -40,6 +40,8 @@ def test_chat_survives_ctrl_c(terminal: Callable[..., Any]) -> None:
     no_signal_is_under_way(chat)
     chat.type("Tell me a story\n")
     chat.until("Tell me a story\n")
+    # The terminal shows the line before the program has it; a Ctrl-C then would take it away again.
+    chat.begun()
     chat.type("\x03")
     shown = chat.until("> ")
     assert "(stopped)" in shown or "ended by" in shown  # the second: the answer was faster
