@@ -148,7 +148,9 @@ def test_rounding_is_that_of_the_numpy_twin(
     theirs = twin.quantize(weights, bits, search=search)
     wide = weights.astype(np.float64)
     error, wanted = (((p.dequantize() - wide) ** 2).sum() for p in (ours, theirs))
-    assert error <= wanted * 1.0001
+    # Neighbouring fp16 scales are 0.05 to 0.1 % apart, which changes a group's error by up to some
+    # 2 %; of the 185 groups one or two may be decided the other way (seen: 1.00011).
+    assert error <= wanted * 1.001
     q, scales = unpack(ours)
     want_q, want_scales = unpack(theirs)
     # Sums in another order may choose another of two scales that are equally good; with 8 bits many
