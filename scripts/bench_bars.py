@@ -4,7 +4,7 @@
     scripts/bench_bars.py OUT [--python PATH]... [--rows NAME]... [--like SHAPE] [--layers N]
                               [--threads N] [--again] [--markdown FILE]
 
-Makes random models of true shapes below OUT/models (22 GB for Llama-2-7B in 4 and 8 bits, each in
+Makes random models of true shapes below OUT/models (23 GB for Llama-2-7B in 4 and 8 bits, each in
 our format and as GGUF), then measures row by row and saves each row when it is done: a run that was
 interrupted goes on where it stopped; rows of another commit or other options are measured again.
 Prints figure, bar, what was measured, and whether the bar is met. `--python` names interpreters in

@@ -115,6 +115,14 @@ def test_every_peer_is_a_line_of_the_report() -> None:
     assert ratios == []
 
 
+def test_the_order_is_ours_first_even_if_it_fails() -> None:
+    peers = {"good": Peer(GOOD, "gguf", "")}
+    wanted = plan(peers, ours=({},), models={"gguf": "m", "paddock": "/nonexistent"})
+    runs, _, ratios = compare_peers(wanted, FakeCeilings())
+    assert [(run.runtime, run.state) for run in runs] == [("paddock", "failed"), ("good", "ok")]
+    assert ratios == []
+
+
 def test_the_best_variant_alone_takes_part() -> None:
     peers = {"good": Peer(GOOD, "gguf", "", ({"sleep": 0.05}, {"sleep": 0.0}))}
     runs, _, _ = compare_peers(plan(peers, best=True), FakeCeilings())

@@ -129,22 +129,21 @@ def compare_peers(
 ) -> tuple[list[Run], Measured, list[Ratio]]:
     """Runs of Paddock and of every peer, absent and failed ones too, and ours over theirs."""
     with ExitStack() as stack:
-        contestants: list[Contestant] = []
-        others: list[Run] = []
-        for variant in plan.ours:
-            found = _open(plan, OURS, Peer("paddock.py", OURS, ""), sys.executable, variant, stack)
-            (contestants if isinstance(found, Contestant) else others).append(found)  # type: ignore[arg-type]
+        own = Peer("paddock.py", OURS, "")
+        entries: list[Contestant | Run] = [
+            _open(plan, OURS, own, sys.executable, variant, stack) for variant in plan.ours
+        ]
         for name in plan.only:
-            for entry in _enter(plan, name, stack):
-                (contestants if isinstance(entry, Contestant) else others).append(entry)  # type: ignore[arg-type]
-        runs, ceilings = measure(contestants, plan.config, test, plan.workload.repeats, progress)
-    ours = [run.runtime for run in runs if run.runtime.startswith(OURS)]
-    theirs = [run.runtime for run in runs if not run.runtime.startswith(OURS)]
-    return (
-        [*runs, *others],
-        ceilings,
-        compare(runs, [(a, b) for a in ours for b in theirs]),
-    )
+            entries += _enter(plan, name, stack)
+        contestants = [entry for entry in entries if isinstance(entry, Contestant)]
+        measured, ceilings = measure(
+            contestants, plan.config, test, plan.workload.repeats, progress
+        )
+    done = iter(measured)
+    runs = [next(done) if isinstance(entry, Contestant) else entry for entry in entries]
+    ours = [run.runtime for run in runs[: len(plan.ours)]]
+    theirs = [run.runtime for run in runs[len(plan.ours) :]]
+    return runs, ceilings, compare(runs, [(a, b) for a in ours for b in theirs])
 
 
 def _enter(plan: Plan, name: str, stack: ExitStack) -> Iterable[Contestant | Run]:
