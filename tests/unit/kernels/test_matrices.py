@@ -137,20 +137,19 @@ def test_a_row_of_weights(kind: str, rng: np.random.Generator) -> None:
 def test_rounding_is_that_of_the_numpy_twin(
     dtype: npt.DTypeLike, bits: int, search: bool, instructions: str, rng: np.random.Generator
 ) -> None:
-    weights = (rng.standard_t(5, size=(37, 160)) * 0.02).astype(dtype)
+    # Some 6,000 groups: which of two nearly equal scales one group gets must not decide the test.
+    weights = (rng.standard_t(5, size=(293, 640)) * 0.02).astype(dtype)
     weights[3, 32:64] = 0
     weights[5, :32] = 1e-9
     ours = Packed(
         bits,
-        (37, 160),
+        weights.shape,
         matrices.quantize(weights, bits, search=search, instructions=instructions),
     )
     theirs = twin.quantize(weights, bits, search=search)
     wide = weights.astype(np.float64)
     error, wanted = (((p.dequantize() - wide) ** 2).sum() for p in (ours, theirs))
-    # Neighbouring fp16 scales are 0.05 to 0.1 % apart, which changes a group's error by up to some
-    # 2 %; of the 185 groups one or two may be decided the other way (seen: 1.00011).
-    assert error <= wanted * 1.001
+    assert error <= wanted * 1.0001
     q, scales = unpack(ours)
     want_q, want_scales = unpack(theirs)
     # Sums in another order may choose another of two scales that are equally good; with 8 bits many
