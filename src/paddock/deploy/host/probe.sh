@@ -153,9 +153,9 @@ mounts() {
 user() {
   uid=$(id -u)
   printf 'uid=%s\ngid=%s\nname=%s\n' "$uid" "$(id -g)" "$(id -un)"
-  printf 'home=%s\nshell=%s\ngroups=%s\n' "$HOME" "$SHELL" "$(id -G)"
-  entry=$(getent passwd "$uid" || grep "^[^:]*:[^:]*:$uid:" /etc/passwd) && entry=yes || entry=no
-  printf 'named=%s\n' "$entry"
+  # the login shell by the user database: $SHELL is whatever started us, and bash makes one up where it is unset
+  entry=$(getent passwd "$uid" || grep "^[^:]*:[^:]*:$uid:" /etc/passwd) && named=yes || named=no
+  printf 'home=%s\nshell=%s\ngroups=%s\nnamed=%s\n' "$HOME" "${entry##*:}" "$(id -G)" "$named"
   for group in $(id -G); do
     printf 'group=%s\n' "$(getent group "$group" || grep "^[^:]*:[^:]*:$group:" /etc/group)"
   done
