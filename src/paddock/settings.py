@@ -24,7 +24,8 @@ class Settings:
     without a trailing slash, None for the hub's own; ``parallel`` is how many files are
     downloaded at once and ``timeout`` the seconds a silent connection is borne. ``threads`` is the
     number of CPU threads, None to decide at run time. ``checkpoint_download`` is the folder in
-    which MindFormers' users keep their ``llama2/llama2_7b.ckpt``.
+    which MindFormers' users keep their ``llama2/llama2_7b.ckpt``. ``mindspore_python`` is the
+    interpreter that has MindSpore and MindFormers, None to look for one.
     """
 
     home: Path
@@ -36,6 +37,7 @@ class Settings:
     timeout: float = 30.0
     threads: int | None = None
     checkpoint_download: Path = Path("checkpoint_download")
+    mindspore_python: Path | None = None
 
     @property
     def models(self) -> Path:
@@ -201,6 +203,7 @@ OPTIONS = (
     Option("offline", "PADDOCK_OFFLINE", "offline", _flag),
     Option("threads", "PADDOCK_THREADS", "threads", _count),
     Option("checkpoint_download", "CHECKPOINT_DOWNLOAD_FOLDER", "checkpoint_download", _path),
+    Option("mindspore.python", "PADDOCK_MINDSPORE_PYTHON", "mindspore_python", _path),
     Option("hub.kind", "PADDOCK_HUB", "hub", _hub),
     Option("hub.endpoint", "PADDOCK_HUB_ENDPOINT", "endpoint", _url),
     Option("hub.token", "PADDOCK_HUB_TOKEN", "token", _secret),
