@@ -16,7 +16,7 @@ RUNTIMES = ("native", "torch", "mindspore")
 ONLY = {
     "native": ("kv", "instructions"),
     "torch": ("graphs", "compiled"),
-    "mindspore": ("python", "mode", "use_past", "values", "context", "timeouts"),
+    "mindspore": ("python", "mode", "use_past", "values", "context", "ranks", "shards", "timeouts"),
 }
 """Options that one runtime has and the others do not."""
 
