@@ -20,6 +20,7 @@ PaddockError                 says what, with which value, and (hint) what to do
 ├── FactsError               recorded facts of a host that cannot be read
 ├── CatalogError             compatibility data or a lock file that cannot be read
 ├── NoStack                  no consistent set of versions; carries what could be given up
+├── StepFailed               a step of a deployment that did not do what it says; carries its log
 ├── DeviceError              a device that is absent, or asked for what it cannot do
 ├── BenchError               a measurement that cannot be made, or a result that cannot be true
 └── GenerationError          a request that cannot be served
@@ -138,6 +139,18 @@ class NoStack(PaddockError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.explanations = explanations
+
+
+class StepFailed(PaddockError):
+    """A step of a deployment that did not do what it says; ``log`` is the end of its output."""
+
+    def __init__(
+        self, step: str, target: str, reason: str, *, log: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(f"{step} on {target}: {reason}", hint=hint)
+        self.step = step
+        self.target = target
+        self.log = log
 
 
 class DeviceError(PaddockError):

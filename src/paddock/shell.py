@@ -66,7 +66,9 @@ class Runner(Protocol):
         """What is asked, for messages and reports."""
         ...
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         """Runs a program, feeds it ``stdin`` and waits for its end.
 
         The child's environment is the machine's own with LC_ALL=C, so that messages are English.
@@ -93,7 +95,9 @@ class LocalRunner:
 
     target: str = "local"
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         """See Runner."""
         # env instead of a changed copy of our environment: the same words work over SSH and in
         # containers, and what is not there ends with 127 everywhere.
@@ -167,7 +171,9 @@ class SshRunner:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"ssh://{user}{host}" + (f":{self.port}" if self.port else "")
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         """See Runner. The far side's login shell splits the words: any POSIX shell, fish or csh."""
         command = ["env", "LC_ALL=C", *self._ssh(), shlex.join(["env", "LC_ALL=C", *argv])]
         output = _execute(command, timeout, stdin, shown=argv, where=self.target)
@@ -234,7 +240,9 @@ class ContainerRunner:
         on = "" if self.on.target == "local" else f" on {self.on.target}"
         return f"container:{self.name}{on}"
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         """See Runner."""
         words = [self.engine, "exec", "-i", self.name, "env", "LC_ALL=C", *argv]
         output = self.on.run(words, timeout=timeout, stdin=stdin)
@@ -313,7 +321,9 @@ class RecordedRunner:
             ) from error
         return cls(answers, files, raw.get("target", f"recording:{path.stem}"))
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         """See Runner; ``timeout`` and ``stdin`` change nothing."""
         missing = Output(NOT_FOUND, stderr=f"env: {argv[0]!r}: not in the recording\n")
         return self.answers.get(tuple(argv), missing)
@@ -366,7 +376,7 @@ def _no_connection(target: str, stderr: str) -> Unreachable:
 def _execute(
     argv: Sequence[str],
     timeout: float,
-    stdin: str,
+    stdin: str | bytes,
     *,
     shown: Sequence[str],
     where: str = "local",
@@ -380,10 +390,11 @@ def _execute(
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    data = stdin.encode() if isinstance(stdin, str) else stdin
     name = shown[0] if shown else "?"
     on = "" if where == "local" else f" on {where}"
     try:
-        stdout, stderr = _exchange(process, stdin.encode(), began + timeout)
+        stdout, stderr = _exchange(process, data, began + timeout)
         code = process.wait(max(0.0, began + timeout - time.monotonic()))
     except (_TooLate, subprocess.TimeoutExpired):
         raise TimedOut(

@@ -1,0 +1,25 @@
+"""``paddock.yaml``: what a person writes, and the typed form of it."""
+
+from paddock.deploy.stackfile.model import (
+    ContainerWish,
+    ExtrasWish,
+    HostEntry,
+    Mirrors,
+    PythonWish,
+    ServeWish,
+    SshWish,
+    Stackfile,
+    StackWish,
+)
+
+__all__ = [
+    "ContainerWish",
+    "ExtrasWish",
+    "HostEntry",
+    "Mirrors",
+    "PythonWish",
+    "ServeWish",
+    "SshWish",
+    "StackWish",
+    "Stackfile",
+]
