@@ -38,7 +38,7 @@ class ContainerWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SshWish:
-    """An SSH server in the container. ``keys`` are public keys, or files of them on this machine."""
+    """An SSH server in the container. ``keys`` are public keys, or files of them here."""
 
     port: int = 223
     keys: tuple[str, ...] = ()

@@ -197,7 +197,8 @@ class Machine:
         started = self.sh(_START, folder, seconds, stdin=script)
         if not started.ok:
             raise StepFailed(step, self.target, f"cannot start: {_end(started.stderr)}")
-        seen, rest, tail = 0, b"", []
+        seen, rest = 0, b""
+        tail: list[str] = []
         deadline = time.monotonic() + timeout + 60
         lost = None
         while True:
