@@ -21,6 +21,7 @@ PaddockError                 says what, with which value, and (hint) what to do
 ├── CatalogError             compatibility data or a lock file that cannot be read
 ├── NoStack                  no consistent set of versions; carries what could be given up
 ├── StepFailed               a step of a deployment that did not do what it says; carries its log
+├── RehearsalError           a simulated host that cannot be made on this machine
 ├── DeviceError              a device that is absent, or asked for what it cannot do
 ├── BenchError               a measurement that cannot be made, or a result that cannot be true
 └── GenerationError          a request that cannot be served
@@ -151,6 +152,10 @@ class StepFailed(PaddockError):
         self.step = step
         self.target = target
         self.log = log
+
+
+class RehearsalError(PaddockError):
+    """A simulated host that cannot be made on this machine; says what it lacks."""
 
 
 class DeviceError(PaddockError):
