@@ -24,7 +24,8 @@ class Settings:
     without a trailing slash, None for the hub's own; ``parallel`` is how many files are
     downloaded at once and ``timeout`` the seconds a silent connection is borne. ``threads`` is the
     number of CPU threads, None to decide at run time. ``checkpoint_download`` is the folder in
-    which MindFormers' users keep their ``llama2/llama2_7b.ckpt``.
+    which MindFormers' users keep their ``llama2/llama2_7b.ckpt``. ``state`` holds what is known of
+    deployments: journals, locks, logs.
     """
 
     home: Path
@@ -36,6 +37,7 @@ class Settings:
     timeout: float = 30.0
     threads: int | None = None
     checkpoint_download: Path = Path("checkpoint_download")
+    state: Path = Path(".paddock")
 
     @property
     def models(self) -> Path:
@@ -77,6 +79,8 @@ def load(
         values["token"] = _foreign_token(env, hub)
     if "home" not in values:
         values["home"] = _platform_folder("user_cache_path")
+    if "state" not in values:
+        values["state"] = _platform_folder("user_state_path")
     return Settings(**values)
 
 
@@ -198,6 +202,7 @@ class Option:
 
 OPTIONS = (
     Option("home", "PADDOCK_HOME", "home", _path),
+    Option("state", "PADDOCK_STATE", "state", _path),
     Option("offline", "PADDOCK_OFFLINE", "offline", _flag),
     Option("threads", "PADDOCK_THREADS", "threads", _count),
     Option("checkpoint_download", "CHECKPOINT_DOWNLOAD_FOLDER", "checkpoint_download", _path),
