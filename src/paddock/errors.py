@@ -21,6 +21,7 @@ PaddockError                 says what, with which value, and (hint) what to do
 ├── CatalogError             compatibility data or a lock file that cannot be read
 ├── NoStack                  no consistent set of versions; carries what could be given up
 ├── DeviceError              a device that is absent, or asked for what it cannot do
+├── RanksLost                a rank of several died: what the group computed is gone
 ├── BenchError               a measurement that cannot be made, or a result that cannot be true
 └── GenerationError          a request that cannot be served
     ├── PromptTooLong        more tokens than the model or the cache holds
@@ -142,6 +143,10 @@ class NoStack(PaddockError):
 
 class DeviceError(PaddockError):
     """A device that is absent, or asked for what it cannot do."""
+
+
+class RanksLost(PaddockError):
+    """A rank died, fell silent or cannot be started; keys and values of all requests are gone."""
 
 
 class BenchError(PaddockError):
