@@ -27,6 +27,7 @@ PaddockError                 says what, with which value, and (hint) what to do
 ├── Blocked                  the doctor found what must be mended before a host is deployed to
 ├── Interrupted              somebody wanted it to end; what was begun can be gone on with
 ├── DeviceError              a device that is absent, or asked for what it cannot do
+├── RanksLost                a rank of several died: what the group computed is gone
 ├── BenchError               a measurement that cannot be made, or a result that cannot be true
 └── GenerationError          a request that cannot be served
     ├── PromptTooLong        more tokens than the model or the cache holds
@@ -182,6 +183,10 @@ class Interrupted(PaddockError):
 
 class DeviceError(PaddockError):
     """A device that is absent, or asked for what it cannot do."""
+
+
+class RanksLost(PaddockError):
+    """A rank died, fell silent or cannot be started; keys and values of all requests are gone."""
 
 
 class BenchError(PaddockError):
