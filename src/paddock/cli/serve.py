@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from paddock.cli import options
+from paddock.errors import UsageError
 
 SAFETY = "Who may ask"
 LOAD = "Load"
@@ -138,6 +139,14 @@ ReplicaCpus = Annotated[
 ReplicaGpus = Annotated[
     float, typer.Option(metavar="X", help="GPUs of one replica.", rich_help_panel=SCALE)
 ]
+Detach = Annotated[
+    bool,
+    typer.Option(
+        "--detach",
+        help="Leave the replicas to Ray and return; again, it updates them.",
+        rich_help_panel=SCALE,
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -184,6 +193,7 @@ def serve(
     max_replicas: MaxReplicas = 1,
     replica_cpus: ReplicaCpus = 1,
     replica_gpus: ReplicaGpus = 0,
+    detach: Detach = False,
     log_format: LogFormat = None,
     log_prompts: LogPrompts = False,
     debug: options.Debug = False,
@@ -219,13 +229,15 @@ def serve(
         "max_seq_len": max_seq_len,
     }
     wanted = configured(config, given, machine)
+    if detach and not ray:
+        raise UsageError("--detach is for replicas on a Ray cluster", hint="use it with --ray")
     if ray:
         from paddock.inference.serve import ray as scaled
 
         cluster = scaled.RayConfig(
             ray_address, min_replicas, max_replicas, replica_cpus, replica_gpus
         )
-        scaled.run(wanted, cluster)
+        scaled.run(wanted, cluster, detach=detach)
         return
     from paddock.inference.serve.server import serve as run
 
