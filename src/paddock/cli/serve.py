@@ -140,6 +140,14 @@ ReplicaCpus = Annotated[
 ReplicaGpus = Annotated[
     float, typer.Option(metavar="X", help="GPUs of one replica.", rich_help_panel=SCALE)
 ]
+Detach = Annotated[
+    bool,
+    typer.Option(
+        "--detach",
+        help="Leave the replicas to Ray and return; again, it updates them.",
+        rich_help_panel=SCALE,
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -191,6 +199,7 @@ def serve(
     max_replicas: MaxReplicas = 1,
     replica_cpus: ReplicaCpus = 1,
     replica_gpus: ReplicaGpus = 0,
+    detach: Detach = False,
     log_format: LogFormat = None,
     log_prompts: LogPrompts = False,
     debug: options.Debug = False,
@@ -230,13 +239,15 @@ def serve(
     if node_rank:
         lend(wanted)
         return
+    if detach and not ray:
+        raise UsageError("--detach is for replicas on a Ray cluster", hint="use it with --ray")
     if ray:
         from paddock.inference.serve import ray as scaled
 
         cluster = scaled.RayConfig(
             ray_address, min_replicas, max_replicas, replica_cpus, replica_gpus
         )
-        scaled.run(wanted, cluster)
+        scaled.run(wanted, cluster, detach=detach)
         return
     from paddock.inference.serve.server import serve as run
 
