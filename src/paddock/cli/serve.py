@@ -13,6 +13,8 @@ from paddock.errors import UsageError
 SAFETY = "Who may ask"
 LOAD = "Load"
 SCALE = "Scale-out"
+MINDSPORE_BATCH = 4
+"""Answers made at the same time by MindFormers unless told otherwise."""
 
 EXAMPLES = r"""
 paddock serve                              the built-in model on http://127.0.0.1:8000
@@ -66,7 +68,7 @@ MaxBatch = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Answers made at the same time.  [default: 32]",
+        help="Answers made at the same time.  [default: 32; 4 with mindspore]",
         rich_help_panel=LOAD,
         show_default=False,
     ),
@@ -183,6 +185,8 @@ def serve(
     drain_timeout: DrainTimeout = None,
     device: options.DeviceOption = options.Device.auto,
     runtime: options.RuntimeOption = options.RuntimeName.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
     dtype: options.DtypeOption = options.Dtype.auto,
     quant: options.QuantOption = None,
     kv: options.KvOption = options.Kv.auto,
@@ -234,6 +238,8 @@ def serve(
         "threads": threads,
         "max_seq_len": max_seq_len,
         **options.ranks(tp, pp, nnodes, node_rank, rdzv_endpoint),
+        "python": str(mindspore_python) if mindspore_python else None,
+        "mode": mode.value if mode else None,
     }
     wanted = configured(config, given, machine)
     if node_rank:
@@ -275,7 +281,12 @@ def configured(file: Path | None, given: dict[str, Any], machine: dict[str, Any]
     from paddock.inference.serve.config import ServeConfig, from_mapping
 
     values = from_mapping(settings.read_toml(file), str(file)) if file else {}
-    chosen = {"cache": "paged", "threads": settings.load().threads, **values.pop("options", {})}
+    chosen = {"threads": settings.load().threads, **values.pop("options", {})}
     chosen.update({k: v for k, v in machine.items() if v not in (None, "auto")})
+    if chosen.get("runtime") == "mindspore":
+        # A row of its rectangle is computed and kept whether anybody uses it or not.
+        values.setdefault("max_batch", MINDSPORE_BATCH)
+    else:
+        chosen.setdefault("cache", "paged")
     values.update({name: value for name, value in given.items() if value is not None})
     return ServeConfig(**values, options=chosen)
