@@ -34,7 +34,7 @@ def steps(context: Context) -> list[Step]:
             "c.script",
             "a link",
             "test",
-            checks=f"now=$(readlink {root}/link); echo $now; [ \"$now\" = two ]",
+            checks=f'now=$(readlink {root}/link); echo $now; [ "$now" = two ]',
             applies=f"ln -sfn two {root}/link",
             undoes=f"read was; ln -sfn $was {root}/link",
         ),

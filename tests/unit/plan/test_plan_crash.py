@@ -21,7 +21,9 @@ EVENTS = 8
 ALL = [(n, how) for n in range(1, EVENTS + 1) for how in ("before", "torn", "after")]
 FEW = [(1, "after"), (4, "torn"), (7, "after"), (8, "before")]
 POINTS = [
-    pytest.param(*point, marks=() if point in FEW else pytest.mark.slow, id=f"{point[0]}-{point[1]}")
+    pytest.param(
+        *point, marks=() if point in FEW else pytest.mark.slow, id=f"{point[0]}-{point[1]}"
+    )
     for point in ALL
 ]
 

@@ -1,4 +1,4 @@
-"""The journal: any part of the file can be gone on from, and what was first there is what counts."""
+"""The journal: any part of the file can be gone on from, and what was there first counts."""
 
 from __future__ import annotations
 
