@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from paddock.errors import UsageError, nearest
 
@@ -95,6 +95,37 @@ def rank(environ: Mapping[str, str] | None = None) -> tuple[int, int | None]:
         if not env.get(name, "0").isdecimal():
             raise UsageError(f"{name} is {env[name]!r}, which is not a whole number")
     return int(env.get("RANK_ID", 0)), int(env["RANK_SIZE"]) if "RANK_SIZE" in env else None
+
+
+class ElasticRank(NamedTuple):
+    """What torchrun's agent tells a process: its rank of ``size``, the ``local``-th of
+    ``neighbours`` on its host, and the address of the store at which they meet."""
+
+    rank: int
+    size: int
+    local: int
+    neighbours: int
+    store: tuple[str, int]
+
+
+def elastic_rank(environ: Mapping[str, str] | None = None) -> ElasticRank:
+    """This process's place as torchrun's agent set it. Raises UsageError where none did."""
+    env = os.environ if environ is None else environ
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+    for name in names:
+        if not env.get(name, "").isdecimal():
+            raise UsageError(f"{name} is {env.get(name)!r}", hint="torchrun's agent sets a number")
+    rank, size, local, neighbours, port = (int(env[name]) for name in names)
+    return ElasticRank(rank, size, local, neighbours, (env.get("MASTER_ADDR", "127.0.0.1"), port))
+
+
+def export(variables: Mapping[str, str]) -> None:
+    """Sets variables that this process's own children need.
+
+    Only for processes that exist to have children, such as the ranks' agent: libraries read some of
+    these when they are loaded, and whoever called us has an environment of his own.
+    """
+    os.environ.update(variables)
 
 
 def config_file(environ: Mapping[str, str] | None = None) -> Path:
