@@ -56,6 +56,8 @@ def run(
     max_seq_len: options.MaxSeqLen = None,
     speculate: options.Speculate = None,
     no_past: options.NoPast = False,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
     quiet: options.Quiet = False,
     json: options.Json = False,
     stream_json: Annotated[
@@ -95,6 +97,7 @@ def run(
         threads=threads,
         max_seq_len=max_seq_len,
         speculate=speculate,
+        ranks=options.ranks(tp, pp),
     )
     if json:
         show = _nothing

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from paddock.cli import options
+from paddock.cli import options, render
+from paddock.errors import UsageError
 
 SAFETY = "Who may ask"
 LOAD = "Load"
@@ -17,6 +18,7 @@ EXAMPLES = r"""
 paddock serve                              the built-in model on http://127.0.0.1:8000
 paddock serve llama2-7b-chat --quant int4 --port 9000
 paddock serve --host 0.0.0.0 --api-key-file keys
+paddock serve llama2-70b --tp 8            one model on eight cards of this host
 curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' \
      -d '{"model": "demo", "prompt": "LLaMA is a"}'
 """
@@ -178,6 +180,11 @@ def serve(
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
     max_seq_len: options.MaxSeqLen = None,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
+    nnodes: options.Nnodes = 1,
+    node_rank: options.NodeRank = 0,
+    rdzv_endpoint: options.RdzvEndpoint = None,
     ray: Ray = False,
     ray_address: RayAddress = "auto",
     min_replicas: MinReplicas = 1,
@@ -217,8 +224,12 @@ def serve(
         "kv": None if kv is options.Kv.auto else kv.value,
         "threads": threads,
         "max_seq_len": max_seq_len,
+        **options.ranks(tp, pp, nnodes, node_rank, rdzv_endpoint),
     }
     wanted = configured(config, given, machine)
+    if node_rank:
+        lend(wanted)
+        return
     if ray:
         from paddock.inference.serve import ray as scaled
 
@@ -230,6 +241,21 @@ def serve(
     from paddock.inference.serve.server import serve as run
 
     run(wanted)
+
+
+def lend(config: Any) -> None:
+    """Lends this host's cards to the server of host 0, until that ends."""
+    from paddock import settings
+    from paddock.inference.checkpoint import store
+    from paddock.inference.runtimes.ranks.launch import Group, join
+
+    wishes = dict(config.options)
+    group = Group.take(wishes)
+    if group is None:
+        raise UsageError("--node-rank without --tp or --pp", hint="one rank needs one host")
+    path = store.locate(config.model, settings.load())
+    render.line(f"lending this host's cards to {group.nodes.endpoint}")
+    join(group, str(path), wishes.get("device", "auto"))
 
 
 def configured(file: Path | None, given: dict[str, Any], machine: dict[str, Any]) -> Any:

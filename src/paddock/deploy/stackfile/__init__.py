@@ -1,5 +1,6 @@
 """``paddock.yaml``: what a person writes, and the typed form of it."""
 
+from paddock.deploy.stackfile.load import NAME, for_host, load, loads
 from paddock.deploy.stackfile.model import (
     ContainerWish,
     ExtrasWish,
@@ -13,6 +14,7 @@ from paddock.deploy.stackfile.model import (
 )
 
 __all__ = [
+    "NAME",
     "ContainerWish",
     "ExtrasWish",
     "HostEntry",
@@ -22,4 +24,7 @@ __all__ = [
     "SshWish",
     "StackWish",
     "Stackfile",
+    "for_host",
+    "load",
+    "loads",
 ]

@@ -40,7 +40,11 @@ class State:
         """Answers accepted and not ended, waiting ones included."""
         options = {"max_batch": config.max_batch, **config.options}
         self.supervisor = supervisor or Supervisor(
-            config.model, options, on_stats=self.metrics.hear, on_death=self._died
+            config.model,
+            options,
+            on_stats=self.metrics.hear,
+            on_death=self._died,
+            on_loss=self._lost,
         )
         self.idle = asyncio.Event()
         self.idle.set()
@@ -129,3 +133,7 @@ class State:
     def _died(self, code: int | None) -> None:
         self.metrics.restarted()
         self.log.event("the worker died and is started again", exit_code=code)
+
+    def _lost(self, why: str) -> None:
+        self.metrics.rank_losses.labels(self.metrics.model).inc()
+        self.log.event("ranks were lost and are started again", reason=why)
