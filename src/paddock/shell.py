@@ -16,11 +16,12 @@ import selectors
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, NoReturn, Protocol, cast
 
 from paddock.errors import NoProgram, RunnerError, TimedOut, Unreachable, UsageError
 
@@ -188,6 +189,13 @@ class SshRunner:
         """See Runner."""
         return _read_by_cat(self, path)
 
+    def interactive(self, argv: Sequence[str]) -> list[str]:
+        """The words that run ``argv`` there with a terminal; ssh may ask at the keyboard."""
+        words = self._ssh()
+        words[words.index("-T")] = "-t"
+        words.remove("-oBatchMode=yes")
+        return [*words, shlex.join(argv)]
+
     def _ssh(self) -> list[str]:
         settings = {
             "BatchMode": "yes",
@@ -284,6 +292,32 @@ class ContainerRunner:
                 f"the container {self.name!r} cannot run programs: {reason}",
                 hint="an image without a shell and env cannot be looked into",
             )
+
+
+def replace_by(runner: Runner, argv: Sequence[str]) -> NoReturn:
+    """Becomes ``argv`` on the runner's machine, with this process's terminal; never returns.
+
+    Raises UsageError for a machine that has no terminal (a recording), NoProgram where the program
+    that would enter it is not there.
+    """
+    words = interactive(runner, argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(words[0], words)  # noqa: S606 - a list of words, no shell
+    except FileNotFoundError:
+        raise NoProgram(f"there is no {words[0]} on this machine", hint="install it") from None
+
+
+def interactive(runner: Runner, argv: Sequence[str]) -> list[str]:
+    """The words that run ``argv`` on the runner's machine with a terminal. Raises UsageError."""
+    if isinstance(runner, LocalRunner):
+        return list(argv)
+    if isinstance(runner, SshRunner):
+        return runner.interactive(argv)
+    if isinstance(runner, ContainerRunner):
+        return interactive(runner.on, [runner.engine, "exec", "-it", runner.name, *argv])
+    raise UsageError(f"{runner.target} has no terminal")
 
 
 @dataclass(frozen=True, slots=True)
