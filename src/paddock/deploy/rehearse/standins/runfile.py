@@ -43,11 +43,10 @@ def _family(version: str) -> tuple[str, str]:
     """
     from paddock.deploy import catalog
 
-    for release in catalog.load().releases("cann"):
-        if release.version == version and release.details.get("innerversion"):
-            details = release.details
-            families = "".join(f"[{name}]," for name in details.get("compatible", "").split())
-            return details["innerversion"], families.rstrip(",")
+    release = catalog.load().release("cann", version)
+    if release is not None and "inner" in release.facts:
+        families = (f"[{name}]" for name in release.facts.get("compatible", "").split())
+        return release.facts["inner"], ",".join(families)
     return "V100R001C00SPC000B000", "[V100R001C00]"
 
 
