@@ -13,7 +13,6 @@ from paddock.deploy.plan import Deployment, HostPlan, decide
 from paddock.deploy.plan.events import Tell, nobody
 from paddock.deploy.plan.fleet import Failure, Result
 from paddock.deploy.rehearse import image, model, needs, snapshot, standins, store
-from paddock.deploy.rehearse.host import SimulatedHost
 from paddock.deploy.rehearse.model import MachineModel
 from paddock.deploy.rehearse.site import Site, sweep
 from paddock.deploy.resolve import Stack
@@ -107,10 +106,11 @@ class Rehearsal:
         ]
         entries = []
         for entry in self.file.hosts:
-            host = self._add(site, entry)
+            host = site.add(self.models[entry.name], entry.name, engine=self._engine())
             stack = self._stack(entry, site.runner(host))
-            if stack is not None:
-                standins.make(host.folder / "tree" / ARTIFACTS.lstrip("/"), stack)
+            standins.make(host.folder / "tree" / ARTIFACTS.lstrip("/"), stack)
+            if self._of(entry).container.engine != "none":
+                host.load_images(self._images(stack))
             entries.append(replace(entry, address=f"ssh://root@{host.address}"))
         stand_ins.append(
             "installers, wheels and packages: empty ones that behave as the real ones do and leave"
@@ -127,20 +127,11 @@ class Rehearsal:
         )
         return Report(tuple(self._play(site, deployment)), tuple(stand_ins))
 
-    def _add(self, site: Site, entry: HostEntry) -> SimulatedHost:
-        mine = self._of(entry)
-        images = None
-        if mine.container.engine != "none":
-            release = PYTHONS.get(".".join(self._python(mine, entry).split(".")[:2]), "")
-            tar = image.build(self.cache / "images", release)
-            images = store.template({IMAGE: tar}, self.cache)
-        return site.add(self.models[entry.name], entry.name, engine=self._engine(), images=images)
-
-    def _python(self, mine: Stackfile, entry: HostEntry) -> str:
-        """The Python that the container must have, before there is a host to be asked."""
-        from paddock.deploy.rehearse.foresee import python
-
-        return python(mine, self.models[entry.name])
+    def _images(self, stack: Stack | None) -> Path:
+        """An engine's data with a base image that has the Python of the stack."""
+        python = stack.version("python") if stack else None
+        release = PYTHONS.get(".".join((python or "").split(".")[:2]), "")
+        return store.template({IMAGE: image.build(self.cache / "images", release)}, self.cache)
 
     def _stack(self, entry: HostEntry, runner: Runner) -> Stack | None:
         mine, facts = self._of(entry), probe.read(runner)
