@@ -25,7 +25,8 @@ def build(folder: Path, release: str = "") -> Path:
     """The image's file system as a tar file in ``folder``, made only if it is not there.
 
     ``release`` is a codename of Debian, which counts where this machine is one; its own release
-    otherwise. It is fetched from where this machine's apt fetches. Raises RehearsalError where that is not possible.
+    otherwise. It is fetched from where this machine's apt fetches. Raises RehearsalError where
+    that is not possible.
     """
     machine = LocalRunner()
     if not machine.run(["sh", "-c", "command -v mmdebstrap"]).ok:

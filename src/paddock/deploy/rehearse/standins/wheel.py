@@ -62,7 +62,7 @@ def _tags(tag: str) -> list[str]:
 
 def _module(module: str, version: str) -> str:
     head = f'"""A stand-in made by paddock rehearse; not the real {module}."""\n\n'
-    body = text(f"modules/{module}.py") if module in PROGRAMMED else ""
+    body = text(f"modules/{module}.py.in") if module in PROGRAMMED else ""
     return f"{head}__version__ = {version!r}\n{body}"
 
 
@@ -76,5 +76,7 @@ def _zipped(files: Mapping[str, str], record: str) -> bytes:
             archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), content)
             digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest())
             lines.append(f"{name},sha256={digest.rstrip(b'=').decode()},{len(content.encode())}\n")
-        archive.writestr(zipfile.ZipInfo(record, (2020, 1, 1, 0, 0, 0)), "".join([*lines, f"{record},,\n"]))
+        archive.writestr(
+            zipfile.ZipInfo(record, (2020, 1, 1, 0, 0, 0)), "".join([*lines, f"{record},,\n"])
+        )
     return stream.getvalue()
