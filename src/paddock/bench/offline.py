@@ -23,8 +23,8 @@ class Local:
     def __init__(self, llm: LLM) -> None:
         self.llm = llm
         self.config = llm.config
-        # Random models have more rows than their tokenizer has words; all are computed, as other
-        # engines do, and there is no text for some.
+        # Where a head has more rows than the tokenizer has words all are computed, as other engines
+        # do, and there is no text for some.
         spelled = llm.tokenizer.vocab_size >= llm.runtime.limits.vocab_size
         self._engine = llm.engine if spelled else Engine(llm.runtime)
         self.storage = of_runtime(llm.runtime, llm.config)
