@@ -16,6 +16,7 @@ from paddock.inference.runtimes.ranks.launch import Group, open_group
 RUNTIMES = ("native", "torch")
 NATIVE_ONLY = ("kv", "instructions")
 TORCH_ONLY = ("graphs", "compiled")
+VLLM_ONLY = ("vllm", "vllm_args")
 
 # Character devices of the drivers: NVIDIA's, NVIDIA's under WSL, Ascend's.
 _ACCELERATORS = ("/dev/nvidiactl", "/dev/dxg", "/dev/davinci_manager")
@@ -41,7 +42,7 @@ def load_runtime(
         return _load_group(checkpoint, name, group, quant, options)
     name = choose_runtime(checkpoint.config(), name, options.get("device", "auto"))
     foreign = TORCH_ONLY if name == "native" else NATIVE_ONLY
-    for key in foreign:
+    for key in (*foreign, *VLLM_ONLY):
         if key in options:
             raise UsageError(
                 f"{key} is {options[key]!r}, which the {name} runtime does not have",
