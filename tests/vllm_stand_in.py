@@ -1,6 +1,6 @@
 """A stand-in for ``vllm serve``: its command line and its HTTP, without a model. Not vLLM.
 
-It refuses options that it does not know, asks for VLLM_API_KEY as vLLM does, and answers a prompt of
+It refuses unknown options, asks for VLLM_API_KEY as vLLM does, and answers a prompt of
 token ids by counting on from the last one. A prompt that holds 666 kills it. Its last line of
 standard error says how it was started, for the test to read.
 """
