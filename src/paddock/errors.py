@@ -20,6 +20,7 @@ PaddockError                 says what, with which value, and (hint) what to do
 ├── FactsError               recorded facts of a host that cannot be read
 ├── CatalogError             compatibility data or a lock file that cannot be read
 ├── NoStack                  no consistent set of versions; carries what could be given up
+├── ContainerError           a container engine that refuses what it was asked
 ├── StepFailed               a step of a deployment that did not do what it says; carries its log
 ├── RehearsalError           a simulated host that cannot be made on this machine
 ├── JournalError             a deployment's journal that cannot be read
@@ -145,6 +146,10 @@ class NoStack(PaddockError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.explanations = explanations
+
+
+class ContainerError(PaddockError):
+    """A container engine that refuses what it was asked; the message holds its own words."""
 
 
 class StepFailed(PaddockError):

@@ -17,8 +17,9 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NoReturn, Protocol, cast
@@ -196,7 +197,39 @@ class SshRunner:
         words.remove("-oBatchMode=yes")
         return [*words, shlex.join(argv)]
 
-    def _ssh(self) -> list[str]:
+    @contextlib.contextmanager
+    def forward(self, socket: str) -> Iterator[Path]:
+        """A socket here that leads to the socket ``socket`` (a path) there while this is in use.
+
+        Its connection is its own, not the shared one. Raises Unreachable where none comes about;
+        whether anybody listens on ``socket`` shows with the first word sent.
+        """
+        with tempfile.TemporaryDirectory(prefix="paddock-") as folder:
+            local = Path(folder) / "socket"
+            options = ["-N", "-oControlPath=none", "-oExitOnForwardFailure=yes"]
+            words = ["env", "LC_ALL=C", *self._ssh(*options, f"-L{local}:{socket}")]
+            process = subprocess.Popen(  # noqa: S603 - a list of words, no shell
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            try:
+                deadline = time.monotonic() + self.connect_timeout + 10
+                while not local.exists() and process.poll() is None:
+                    if time.monotonic() > deadline:
+                        break
+                    time.sleep(0.01)
+                if not local.exists():
+                    _kill(process)
+                    said = cast("IO[bytes]", process.stderr).read().decode(errors="replace")
+                    raise _no_connection(self.target, said)
+                yield local
+            finally:
+                _end(process)
+
+    def _ssh(self, *more: str) -> list[str]:
         settings = {
             "BatchMode": "yes",
             "ConnectTimeout": str(self.connect_timeout),
@@ -209,7 +242,9 @@ class SshRunner:
                 "ControlPath": str(self.control / "%C"),
                 "ControlPersist": "60",
             }
-        words = ["ssh", "-T", *(f"-o{k}={v}" for k, v in (settings | dict(self.options)).items())]
+        # What is given for this one connection goes first: ssh takes the first value it sees.
+        words = ["ssh", "-T", *more]
+        words += [f"-o{k}={v}" for k, v in (settings | dict(self.options)).items()]
         if self.port is not None:
             words += ["-p", str(self.port)]
         if self.user is not None:
@@ -487,12 +522,17 @@ def _exchange(
     return bytes(got[process.stdout]), bytes(got[process.stderr])
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends whatever is left of the process group and closes its pipes."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends whatever is left of the process group."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends whatever is left of the process group and closes its pipes."""
+    _kill(process)
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
