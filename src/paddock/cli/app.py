@@ -27,6 +27,7 @@ from paddock.cli import (
     profile,
     pull,
     quantize,
+    rehearse,
     resolve,
     run,
     serve,
@@ -55,6 +56,7 @@ ORDER = (
     "verify",
     "down",
     "init",
+    "rehearse",
     "run",
     "chat",
     "serve",
@@ -102,6 +104,7 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(verify.EXAMPLES))(verify.verify)
     app.command(cls=Command, epilog=examples(down.EXAMPLES))(down.down)
     app.command(cls=Command, epilog=examples(init.EXAMPLES))(init.init)
+    app.command(cls=Command, epilog=examples(rehearse.EXAMPLES))(rehearse.rehearse)
     app.command(cls=Command, epilog=examples(run.EXAMPLES))(run.run)
     app.command(cls=Command, epilog=examples(chat.EXAMPLES))(chat.chat)
     app.command(cls=Command, epilog=examples(serve.EXAMPLES))(serve.serve)
