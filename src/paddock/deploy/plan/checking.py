@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from paddock.deploy.plan.journal import DONE, Entry
-from paddock.deploy.plan.model import HostPlan, StepPlan
+from paddock.deploy.plan.model import HostPlan, Status, StepPlan
 from paddock.deploy.plan.prepare import Prepared
 from paddock.deploy.step import CONTAINER, HOST, Step
 from paddock.errors import NoProgram, StepFailed, Unreachable
@@ -57,7 +57,7 @@ def _step(step: Step, prepared: Prepared, entry: Entry | None, *, there: bool) -
         return StepPlan(*said, "later", resumes=resumes, note=error.message)
     except StepFailed as error:
         return StepPlan(*said, "unknown", resumes=resumes, note=error.message)
-    status = "right" if state.right and not resumes else "change"
+    status: Status = "right" if state.right and not resumes else "change"
     return StepPlan(*said, status, changes=state.changes, resumes=resumes)
 
 

@@ -45,7 +45,7 @@ def save(folder: Path, context: Context) -> str:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = folder / f".{name}.{os.getpid()}"
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(handle, "wb") as stream:
+    with os.fdopen(handle, "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(handle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from paddock.deploy import catalog as data
 from paddock.deploy.host import Host
@@ -14,6 +15,9 @@ from paddock.errors import CatalogError, UsageError
 
 FRAMEWORKS = {"ascend": "mindspore", "nvidia": "torch", "cpu": "paddock"}
 """The framework of each kind of accelerator where none is asked for."""
+
+ENGINES: tuple[Literal["docker", "podman", "isula"], ...] = ("docker", "podman", "isula")
+"""Container engines in the order in which ``auto`` tries them."""
 
 OWN = "paddock"
 """The framework that is this program's own runtimes, which need no versions matched."""
@@ -39,14 +43,15 @@ def decide(file: Stackfile, host: Host, inside: Host) -> Stackfile:
         container = replace(container, devices=devices(host))
     if python.manager == "auto":
         conda = python.installer is not None or inside.tool("conda") or inside.tool("mamba")
-        manager = "conda" if conda else "uv" if inside.tool("uv") else "venv"
-        python = replace(python, manager=manager)
+        python = replace(
+            python, manager="conda" if conda else "uv" if inside.tool("uv") else "venv"
+        )
     return replace(file, stack=stack, container=container, python=python)
 
 
-def _engine(host: Host) -> str:
+def _engine(host: Host) -> Literal["docker", "podman", "isula"]:
     found = {engine.name: engine for engine in host.engines}
-    for name in ("docker", "podman", "isula"):
+    for name in ENGINES:
         if name in found and found[name].answers is not False:
             return name
     problems = "; ".join(f"{e.name}: {e.problem}" for e in host.engines if e.problem)
@@ -56,7 +61,7 @@ def _engine(host: Host) -> str:
     )
 
 
-def devices(host: Host) -> tuple[int, ...] | str:
+def devices(host: Host) -> tuple[int, ...] | Literal["none"]:
     """All cards the host has, by the number in their node's name, or ``none``."""
     if host.ascend is not None:
         found = {npu.physical_id for npu in host.ascend.npus if npu.physical_id is not None}

@@ -16,9 +16,10 @@ from paddock.deploy.plan.events import Event, Tell, nobody
 from paddock.deploy.plan.fleet import Result
 from paddock.deploy.plan.journal import Journal
 from paddock.deploy.plan.model import HostPlan, Plan
-from paddock.deploy.plan.prepare import Prepared, prepare
+from paddock.deploy.plan.prepare import Prepared, machine_of, prepare
 from paddock.deploy.plan.reach import Reach, Target, runner, target
 from paddock.deploy.stackfile import HostEntry, Stackfile
+from paddock.deploy.step import Machine
 from paddock.errors import Blocked, PaddockError
 
 
@@ -107,6 +108,18 @@ class Deployment:
         """The machine of a host. Raises Unreachable and RunnerError."""
         return target(entry, self.file.name, self.state, self.reach)
 
+    def place(self, entry: HostEntry) -> Machine:
+        """Where the software of a host is, as the journal knows it, for a shell or a log.
+
+        Raises Unreachable and RunnerError.
+        """
+        found = self.target(entry)
+        entries = self.journal.entries(entry.name)
+        if not entries:
+            return self.prepare(entry, found).place
+        context = contexts.load(self.folder / "contexts", entries[-1].context)
+        return machine_of(context, found.machine, context.place)
+
     def prepare(self, entry: HostEntry, known: Target | None = None) -> Prepared:
         """Looks at a host; see ``prepare.prepare``."""
         self.tell(Event(entry.name, "looking"))
@@ -194,5 +207,3 @@ def _clean(found: Target) -> None:
 def names(state: Path) -> Sequence[str]:
     """The deployments that something is remembered of."""
     return sorted(path.parent.name for path in state.glob("*/journal.jsonl"))
-
-

@@ -84,7 +84,7 @@ class Journal:
             new = not self.path.exists()
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            with open(handle, "r+b", buffering=0) as stream:
+            with os.fdopen(handle, "r+b", buffering=0) as stream:
                 stream.seek(_whole(stream.read()))
                 stream.truncate()
                 stream.write(line.encode())

@@ -15,7 +15,7 @@ from paddock.deploy.plan.reach import Target
 from paddock.deploy.provision import Context, steps
 from paddock.deploy.stackfile import Stackfile, for_host
 from paddock.deploy.step import HOST, Machine, Step
-from paddock.errors import RunnerError, Unreachable
+from paddock.errors import RunnerError
 from paddock.shell import ContainerRunner
 
 SERVER_NEEDS = ("fastapi", "uvicorn", "prometheus_client", "tokenizers", "numpy")
@@ -77,7 +77,18 @@ def prepare(
         python=own_python(target, mine),
     )
     obstacles, warnings = preflight(mine, host, accelerated=stack is not None, ignore=ignore)
-    return Prepared(target, context, steps_of(context), place, inside is not None, obstacles, warnings)
+    return Prepared(
+        target, context, steps_of(context), place, inside is not None, obstacles, warnings
+    )
+
+
+def machine_of(context: Context, host: Machine, on: str) -> Machine:
+    """The machine of a step's place, of a deployment that was made from this context."""
+    if on == HOST or context.file.container.engine == "none":
+        return host
+    wish = context.file
+    runner = ContainerRunner(wish.container_name, wish.container.engine, host.runner)
+    return Machine(runner, host.folder)
 
 
 def steps_of(context: Context) -> tuple[Step, ...]:
@@ -100,8 +111,6 @@ def _inside(file: Stackfile, target: Target, host: Host) -> tuple[Machine, Host 
     place = Machine(runner, target.machine.folder)
     try:
         return place, probe.read(runner)
-    except Unreachable:
-        return place, None
     except RunnerError:
         return place, None
 
@@ -117,7 +126,8 @@ def preflight(
     report = doctor.diagnose(doctor.Subject(host, (), doctor.Wish(None, framework)))
     layers = ALWAYS | (ACCELERATED if accelerated else frozenset())
     layers |= {"container"} if file.container.engine != "none" else frozenset()
-    obstacles, warnings = [], []
+    obstacles: list[Obstacle] = []
+    warnings: list[str] = []
     for finding in report.findings:
         if finding.rule.layer not in layers:
             continue

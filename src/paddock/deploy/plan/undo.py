@@ -9,11 +9,10 @@ from paddock.deploy.plan import contexts
 from paddock.deploy.plan.checking import MAKES_CONTAINER
 from paddock.deploy.plan.events import Event
 from paddock.deploy.plan.journal import Entry
-from paddock.deploy.plan.prepare import steps_of
+from paddock.deploy.plan.prepare import machine_of, steps_of
 from paddock.deploy.plan.reach import Target
 from paddock.deploy.step import CONTAINER, Machine, Step
 from paddock.errors import JournalError, PaddockError
-from paddock.shell import ContainerRunner
 
 if TYPE_CHECKING:
     from paddock.deploy.plan.apply import Work
@@ -61,8 +60,4 @@ def _made_from(entry: Entry, target: Target, work: Work) -> tuple[Step, Machine]
             f" {target.entry.name}",
             hint="undo it with the version that did it; the journal says what was there before",
         )
-    if entry.on != CONTAINER:
-        return step, target.machine
-    wish = context.file.container
-    runner = ContainerRunner(context.file.container_name, wish.engine, target.machine.runner)
-    return step, Machine(runner, target.machine.folder)
+    return step, machine_of(context, target.machine, entry.on)

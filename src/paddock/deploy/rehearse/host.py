@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from paddock.deploy.rehearse import store
 from paddock.errors import RehearsalError
 from paddock.shell import TIMEOUT, LocalRunner, Output, Runner
 
@@ -36,6 +37,18 @@ class SimulatedHost:
         return LocalRunner().run(
             [*words, "--", *clean, "HOME=/root", "LC_ALL=C", *argv], timeout=timeout, stdin=stdin
         )
+
+    def load_images(self, template: Path) -> None:
+        """Replaces what its engine has by ``template`` (see ``store``). Raises RehearsalError."""
+        service = "/usr/local/sbin/service-docker"
+        self._must(["sh", "-c", f"{service} stop && rm -rf /var/lib/docker/*"])
+        store.copy(template, self.folder / "tree/var/lib/docker")
+        self._must([service, "start"])
+
+    def _must(self, argv: Sequence[str]) -> None:
+        output = self.enter(argv, timeout=120)
+        if not output.ok:
+            raise RehearsalError(f"{self.name}: {' '.join(argv)}: {output.stderr.strip()}")
 
     def stop(self) -> None:
         """Ends every process of it; its mounts and its network end with them."""

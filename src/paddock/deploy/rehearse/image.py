@@ -24,8 +24,9 @@ BUILD = 1200.0
 def build(folder: Path, release: str = "") -> Path:
     """The image's file system as a tar file in ``folder``, made only if it is not there.
 
-    ``release`` is a codename of this machine's distribution (its own unless given), fetched from
-    where this machine's apt fetches. Raises RehearsalError where that is not possible.
+    ``release`` is a codename of Debian, which counts where this machine is one; its own release
+    otherwise. It is fetched from where this machine's apt fetches. Raises RehearsalError where
+    that is not possible.
     """
     machine = LocalRunner()
     if not machine.run(["sh", "-c", "command -v mmdebstrap"]).ok:
@@ -33,8 +34,9 @@ def build(folder: Path, release: str = "") -> Path:
             "there is no program to make a base image with",
             hint="Debian and Ubuntu: apt-get install mmdebstrap; or name an image's tar file",
         )
-    own = _codename()
-    release = release or own
+    own = _release("VERSION_CODENAME")
+    if not release or _release("ID") != "debian":
+        release = own
     sources = list(lines(_source_files(), own, release))
     if not sources:
         raise RehearsalError(
@@ -75,10 +77,10 @@ def _pid() -> str:
     return Path("/proc/self").readlink().name
 
 
-def _codename() -> str:
+def _release(wanted: str) -> str:
     for line in Path("/etc/os-release").read_text().splitlines():
         key, _, value = line.partition("=")
-        if key == "VERSION_CODENAME":
+        if key == wanted:
             return value.strip('"')
     return ""
 

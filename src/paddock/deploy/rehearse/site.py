@@ -40,6 +40,7 @@ class Site:
         needs.require(machine, ascend=False, engine=False)
         self.folder.mkdir(parents=True)
         self.folder.chmod(0o700)
+        (self.folder / "owner").write_text(f"{os.getpid()} {_since(os.getpid())}\n")
         self._key("id", "paddock-rehearsal")
         (self.folder / "hub").mkdir()
         self.hub = hosts.launch(
@@ -171,6 +172,23 @@ class Site:
         owner = str(os.getpid())
         words = (str(self.folder / "warden.sh"), str(self.folder), owner)
         LocalRunner().run(["sh", "-c", away, "sh", *words])
+
+
+def sweep(folder: Path) -> None:
+    """Ends sites in ``folder`` whose makers are gone (killed together with their wardens)."""
+    for owner in folder.glob("*/owner"):
+        pid, since = owner.read_text().split()
+        if _since(int(pid)) != since:
+            end_site(owner.parent)
+
+
+def _since(pid: int) -> str:
+    """When a process was started, in the kernel's own ticks; ``-`` for one that is not there."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "-"
+    return text.rpartition(")")[2].split()[19]
 
 
 def end_site(folder: Path) -> None:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from paddock.deploy.rehearse import model
 from paddock.errors import RehearsalError
 from paddock.shell import LocalRunner
 
@@ -38,6 +37,7 @@ def template(images: Mapping[str, Path], folder: Path) -> Path:
     """An engine's data root below ``folder`` that holds ``images`` (by name: a root file system
     as a tar file), made only if it is not there. Raises RehearsalError.
     """
+    from paddock.deploy.rehearse import model  # both stand on this module
     from paddock.deploy.rehearse.site import Site
 
     key = hashlib.sha256("\n".join(f"{n} {p.name}" for n, p in sorted(images.items())).encode())
