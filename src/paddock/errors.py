@@ -32,7 +32,8 @@ PaddockError                 says what, with which value, and (hint) what to do
 ├── BenchError               a measurement that cannot be made, or a result that cannot be true
 └── GenerationError          a request that cannot be served
     ├── PromptTooLong        more tokens than the model or the cache holds
-    └── QueueFull            too many requests are waiting already
+    ├── QueueFull            too many requests are waiting already
+    └── RuntimeLost          the process that computes has died or hangs; nothing in it can be used
 """
 
 from __future__ import annotations
@@ -208,6 +209,10 @@ class PromptTooLong(GenerationError):
 
 class QueueFull(GenerationError):
     """Too many requests are waiting already; the same request may succeed later."""
+
+
+class RuntimeLost(GenerationError):
+    """The process that computes has died or hangs; its requests end, the model is opened anew."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

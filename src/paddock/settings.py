@@ -25,7 +25,8 @@ class Settings:
     downloaded at once and ``timeout`` the seconds a silent connection is borne. ``threads`` is the
     number of CPU threads, None to decide at run time. ``checkpoint_download`` is the folder in
     which MindFormers' users keep their ``llama2/llama2_7b.ckpt``. ``state`` holds what is known of
-    deployments: journals, locks, logs.
+    deployments: journals, locks, logs. ``mindspore_python`` is the interpreter that has MindSpore
+    and MindFormers, None to look for one.
     """
 
     home: Path
@@ -38,6 +39,7 @@ class Settings:
     threads: int | None = None
     checkpoint_download: Path = Path("checkpoint_download")
     state: Path = Path(".paddock")
+    mindspore_python: Path | None = None
 
     @property
     def models(self) -> Path:
@@ -237,6 +239,7 @@ OPTIONS = (
     Option("offline", "PADDOCK_OFFLINE", "offline", _flag),
     Option("threads", "PADDOCK_THREADS", "threads", _count),
     Option("checkpoint_download", "CHECKPOINT_DOWNLOAD_FOLDER", "checkpoint_download", _path),
+    Option("mindspore.python", "PADDOCK_MINDSPORE_PYTHON", "mindspore_python", _path),
     Option("hub.kind", "PADDOCK_HUB", "hub", _hub),
     Option("hub.endpoint", "PADDOCK_HUB_ENDPOINT", "endpoint", _url),
     Option("hub.token", "PADDOCK_HUB_TOKEN", "token", _secret),

@@ -2,8 +2,9 @@
 
 A ``Runner`` answers for one machine: this one, one over SSH, a container on either, or a recording.
 Whoever asks does not learn which. Programs are given as lists of words and never pass through a
-shell of ours; where a transport needs a command line (SSH does), it is quoted here. All in one
-file, long as it is, because no other may start a process.
+shell of ours; where a transport needs a command line (SSH does), it is quoted here. A ``Coprocess``
+is a program of this machine that stays and is talked with. All in one file, long as it is, because
+no other may start a process.
 """
 
 from __future__ import annotations
@@ -536,3 +537,112 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
+
+
+GRACE = 5.0
+"""Seconds that a coprocess has to end by itself once nobody talks to it any more."""
+
+_LAST_WORDS = 4000
+
+
+class Coprocess:
+    """A program of this machine that stays: bytes to its standard input, bytes from its output.
+
+    What it says on standard error goes into a file, whose end is quoted when it dies. It has a
+    process group of its own, so that Ctrl-C is for us and its children end with it. One caller at
+    a time.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        name: str,
+        *,
+        folder: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Starts ``argv`` in ``folder``, with ``variables`` over our environment.
+
+        ``name`` is what errors call it. Raises NoProgram if it cannot be started.
+        """
+        self.name = name
+        words = ["env", *(f"{k}={v}" for k, v in (variables or {}).items()), *argv]
+        # A file, not a pipe: nobody reads it meanwhile, and a full pipe would stop the program.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in kill()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - a list of words, no shell
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                cwd=folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise NoProgram(f"{name} cannot be started: {error}") from error
+        self._stdin = cast("IO[bytes]", self._process.stdin).fileno()
+        self._stdout = cast("IO[bytes]", self._process.stdout).fileno()
+        os.set_blocking(self._stdin, False)
+
+    @property
+    def pid(self) -> int:
+        """Its process number (``env`` becomes the program, so this is the program's)."""
+        return self._process.pid
+
+    def write(self, data: bytes, timeout: float) -> None:
+        """Sends all of ``data``. Raises RunnerError if it has ended, TimedOut if it reads not."""
+        rest, deadline = memoryview(data), time.monotonic() + timeout
+        while rest:
+            self._wait(self._stdin, selectors.EVENT_WRITE, deadline, timeout)
+            try:
+                rest = rest[os.write(self._stdin, rest[:_CHUNK]) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                raise self._ended() from None
+
+    def read(self, count: int, timeout: float) -> bytes:
+        """Exactly ``count`` bytes. Raises RunnerError if it ends before, TimedOut."""
+        got, deadline = bytearray(), time.monotonic() + timeout
+        while len(got) < count:
+            self._wait(self._stdout, selectors.EVENT_READ, deadline, timeout)
+            piece = os.read(self._stdout, min(count - len(got), 1 << 20))
+            if not piece:
+                raise self._ended()
+            got += piece
+        return bytes(got)
+
+    def close(self) -> None:
+        """Closes its input, waits GRACE seconds for its end and then ends it. May be repeated."""
+        stdin = cast("IO[bytes]", self._process.stdin)
+        if not stdin.closed:
+            stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends it and its children at once. May be repeated."""
+        _end(self._process)
+        self._errors.close()
+
+    def _wait(self, descriptor: int, event: int, deadline: float, timeout: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, event)
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise TimedOut(
+                    f"{self.name} did not answer within {timeout:g} s",
+                    hint="the machine is overloaded or the program hangs",
+                )
+
+    def _ended(self) -> RunnerError:
+        try:
+            code = self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            return RunnerError(f"{self.name} closed its output")
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - _LAST_WORDS))
+        said = _last_line(self._errors.read().decode(errors="replace"))
+        return RunnerError(f"{self.name} ended with {how}" + (f": {said}" if said else ""))

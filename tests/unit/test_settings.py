@@ -43,6 +43,8 @@ endpoint = "http://hub.local/"
 token = "from-file"
 parallel = 3
 timeout = 7.5
+[mindspore]
+python = "~/ms/bin/python"
 """
 
 
@@ -57,6 +59,7 @@ def test_the_file(tmp_path: Path) -> None:
         timeout=7.5,
         threads=4,
         checkpoint_download=Path.home() / "ckpt",
+        mindspore_python=Path.home() / "ms/bin/python",
         state=Path("/data/state"),
     )
 
@@ -68,6 +71,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         "PADDOCK_OFFLINE": "no",
         "PADDOCK_THREADS": "2",
         "CHECKPOINT_DOWNLOAD_FOLDER": "/ckpt",
+        "PADDOCK_MINDSPORE_PYTHON": "/ms/bin/python",
         "PADDOCK_HUB": "huggingface",
         "PADDOCK_HUB_ENDPOINT": "https://mirror.local/",
         "PADDOCK_HUB_TOKEN": "from-env",
@@ -85,6 +89,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         timeout=9.0,
         threads=2,
         checkpoint_download=Path("/ckpt"),
+        mindspore_python=Path("/ms/bin/python"),
         state=Path.home() / "state",
     )
 

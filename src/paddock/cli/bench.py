@@ -40,6 +40,10 @@ def decode(
     busy: shared.Busy = 0,
     quant: options.QuantOption = None,
     runtime: options.RuntimeOption = options.RuntimeName.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
+    no_past: options.NoPast = False,
+    max_seq_len: shared.RoomFor = None,
     device: options.DeviceOption = options.Device.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
@@ -53,7 +57,11 @@ def decode(
     _speed(
         "decode",
         shared.wishes(
-            model, quant, threads, repeats, seed, shared.opening(runtime, device, dtype, kv),
+            model, quant, threads, repeats, seed,
+            shared.opening(runtime, device, dtype, kv)
+            | options.of_mindspore(runtime, mindspore_python, mode, no_past=False)
+            | ({"use_past": False} if no_past else {})
+            | ({"max_seq_len": max_seq_len} if max_seq_len else {}),
             prompt_tokens=context, new_tokens=shared.more_than_one(new_tokens), busy=busy,
         ),
         out, plot, json,
@@ -69,6 +77,8 @@ def prefill(
     busy: shared.Busy = 0,
     quant: options.QuantOption = None,
     runtime: options.RuntimeOption = options.RuntimeName.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
     device: options.DeviceOption = options.Device.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
@@ -82,7 +92,9 @@ def prefill(
     _speed(
         "prefill",
         shared.wishes(
-            model, quant, threads, repeats, seed, shared.opening(runtime, device, dtype, kv),
+            model, quant, threads, repeats, seed,
+            shared.opening(runtime, device, dtype, kv)
+            | options.of_mindspore(runtime, mindspore_python, mode, no_past=False),
             prompt_tokens=prompt_tokens, new_tokens=1, busy=busy,
         ),
         out, plot, json,
@@ -99,6 +111,8 @@ def batch(
     seed: shared.Seed = 0,
     quant: options.QuantOption = None,
     runtime: options.RuntimeOption = options.RuntimeName.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
     device: options.DeviceOption = options.Device.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
@@ -112,7 +126,9 @@ def batch(
     _speed(
         "batch",
         shared.wishes(
-            model, quant, threads, repeats, seed, shared.opening(runtime, device, dtype, kv),
+            model, quant, threads, repeats, seed,
+            shared.opening(runtime, device, dtype, kv)
+            | options.of_mindspore(runtime, mindspore_python, mode, no_past=False),
             prompt_tokens=context, new_tokens=shared.more_than_one(new_tokens), batch=batch,
         ),
         out, plot, json,
