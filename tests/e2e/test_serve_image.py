@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -29,8 +27,8 @@ BASE = next(line.split()[1] for line in containerfile([]).splitlines() if line[:
 IMAGE = "paddock-test-serve:1"
 
 
-def run(*words: str, data: bytes | None = None, timeout: float = 600) -> str:
-    done = subprocess.run(words, input=data, capture_output=True, timeout=timeout, check=False)
+def run(*words: str, timeout: float = 600) -> str:
+    done = subprocess.run(words, capture_output=True, timeout=timeout, check=False)
     assert done.returncode == 0, (words, done.stderr[-3000:].decode(errors="replace"))
     return done.stdout.decode().strip()
 
@@ -74,19 +72,15 @@ def base(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     run("docker", "import", str(made), BASE)
 
 
-def context(recipe: str) -> bytes:
-    """The project as docker gets it, with the recipe in it."""
-    names = run("git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others",
-                "--exclude-standard").split("\0")  # fmt: skip
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name in filter(None, names):
-            if (ROOT / name).is_file():
-                tar.add(ROOT / name, name)
-        entry = tarfile.TarInfo("Containerfile")
-        entry.size = len(recipe.encode())
-        tar.addfile(entry, io.BytesIO(recipe.encode()))
-    return packed.getvalue()
+def context(folder: Path, recipe: str) -> Path:
+    """A copy of the project with the recipe in it, as a clone would be."""
+    listed = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, run("git", "-C", str(ROOT), *listed).split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "Containerfile").write_text(recipe)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +90,9 @@ def served(base: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         port = str(probe.getsockname()[1])
     # The engine of these tests has no networks of its own: the container uses the machine's.
     recipe = containerfile(["--port", port, "--host", "127.0.0.1"])
-    build = ["docker", "build", "--network", "host", "-t", IMAGE, "-f", "Containerfile", "-"]
-    run(*build, data=context(recipe), timeout=1800)
+    clone = context(tmp_path_factory.mktemp("clone"), recipe)
+    build = ["docker", "build", "--network", "host", "-t", IMAGE]
+    run(*build, "-f", str(clone / "Containerfile"), str(clone), timeout=1800)
     keys = tmp_path_factory.mktemp("keys") / "keys"
     key = run(sys.executable, "-m", "paddock", "key", "new", "alice", "--file", str(keys))
     name = f"paddock-test-serve-{os.getpid()}"
