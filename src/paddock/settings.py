@@ -24,7 +24,9 @@ class Settings:
     without a trailing slash, None for the hub's own; ``parallel`` is how many files are
     downloaded at once and ``timeout`` the seconds a silent connection is borne. ``threads`` is the
     number of CPU threads, None to decide at run time. ``checkpoint_download`` is the folder in
-    which MindFormers' users keep their ``llama2/llama2_7b.ckpt``.
+    which MindFormers' users keep their ``llama2/llama2_7b.ckpt``. ``state`` holds what is known of
+    deployments: journals, locks, logs. ``mindspore_python`` is the interpreter that has MindSpore
+    and MindFormers, None to look for one.
     """
 
     home: Path
@@ -36,6 +38,8 @@ class Settings:
     timeout: float = 30.0
     threads: int | None = None
     checkpoint_download: Path = Path("checkpoint_download")
+    state: Path = Path(".paddock")
+    mindspore_python: Path | None = None
 
     @property
     def models(self) -> Path:
@@ -77,6 +81,8 @@ def load(
         values["token"] = _foreign_token(env, hub)
     if "home" not in values:
         values["home"] = _platform_folder("user_cache_path")
+    if "state" not in values:
+        values["state"] = _platform_folder("user_state_path")
     return Settings(**values)
 
 
@@ -122,6 +128,19 @@ def export(variables: Mapping[str, str]) -> None:
     these when they are loaded, and whoever called us has an environment of his own.
     """
     os.environ.update(variables)
+
+
+def root_password(environ: Mapping[str, str] | None = None) -> str | None:
+    """``PADDOCK_ROOT_PASSWORD``: what ssh.root_password sets, for one command; None if not set.
+
+    Kept out of Settings, which is handed around. Raises UsageError for one that chpasswd would
+    read as several lines.
+    """
+    env = os.environ if environ is None else environ
+    password = env.get("PADDOCK_ROOT_PASSWORD") or None
+    if password is not None and len(password.splitlines()) != 1:
+        raise UsageError("PADDOCK_ROOT_PASSWORD is not one line")
+    return password
 
 
 def config_file(environ: Mapping[str, str] | None = None) -> Path:
@@ -229,9 +248,11 @@ class Option:
 
 OPTIONS = (
     Option("home", "PADDOCK_HOME", "home", _path),
+    Option("state", "PADDOCK_STATE", "state", _path),
     Option("offline", "PADDOCK_OFFLINE", "offline", _flag),
     Option("threads", "PADDOCK_THREADS", "threads", _count),
     Option("checkpoint_download", "CHECKPOINT_DOWNLOAD_FOLDER", "checkpoint_download", _path),
+    Option("mindspore.python", "PADDOCK_MINDSPORE_PYTHON", "mindspore_python", _path),
     Option("hub.kind", "PADDOCK_HUB", "hub", _hub),
     Option("hub.endpoint", "PADDOCK_HUB_ENDPOINT", "endpoint", _url),
     Option("hub.token", "PADDOCK_HUB_TOKEN", "token", _secret),

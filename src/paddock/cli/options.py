@@ -42,6 +42,14 @@ class RuntimeName(str, Enum):
     auto = "auto"
     native = "native"
     torch = "torch"
+    mindspore = "mindspore"
+
+
+class Mode(str, Enum):
+    """How MindSpore runs the model."""
+
+    graph = "graph"
+    pynative = "pynative"
 
 
 class Quant(str, Enum):
@@ -186,9 +194,30 @@ RuntimeOption = Annotated[
     RuntimeName,
     typer.Option(
         "--runtime",
-        metavar="auto|native|torch",
+        metavar="auto|native|torch|mindspore",
         help="What computes; auto is native on CPUs.",
         rich_help_panel=MACHINE,
+    ),
+]
+MindSporePython = Annotated[
+    Path | None,
+    typer.Option(
+        "--mindspore-python",
+        metavar="PATH",
+        help="The Python that has MindSpore and MindFormers (mindspore runtime).",
+        rich_help_panel=MACHINE,
+        show_default=False,
+    ),
+]
+ModeOption = Annotated[
+    Mode | None,
+    typer.Option(
+        "--mode",
+        metavar="graph|pynative",
+        help="Compiled as a whole, or one operation after the other (mindspore runtime)."
+        "  [default: the YAML file's, else graph]",
+        rich_help_panel=MACHINE,
+        show_default=False,
     ),
 ]
 QuantOption = Annotated[
@@ -369,6 +398,20 @@ def new_seed() -> int:
     return secrets.randbelow(10**6)
 
 
+def of_mindspore(
+    runtime: RuntimeName, python: Path | None, mode: Mode | None, no_past: bool
+) -> dict[str, Any]:
+    """What only the MindSpore runtime is asked for.
+
+    Its model is another one without ``use_past``; the other runtimes leave that to each request
+    and refuse the rest by name.
+    """
+    options: dict[str, Any] = {"python": python, "mode": mode.value if mode else None}
+    if runtime is RuntimeName.mindspore and no_past:
+        options["use_past"] = False
+    return {key: value for key, value in options.items() if value is not None}
+
+
 def open_model(
     model: str | None,
     *,
@@ -381,6 +424,9 @@ def open_model(
     max_seq_len: int | None = None,
     speculate: str | None = None,
     ranks: dict[str, Any] | None = None,
+    no_past: bool = False,
+    mindspore_python: Path | None = None,
+    mode: Mode | None = None,
 ) -> LLM:
     """The model that the options name, opened while a terminal shows that something happens."""
     import warnings
@@ -408,6 +454,7 @@ def open_model(
             threads=threads or configured.threads,
             speculate=speculate,
             **(ranks or {}),
+            **of_mindspore(runtime, mindspore_python, mode, no_past),
         )
     for warning in said:
         if warning.category is UserWarning:

@@ -49,6 +49,8 @@ def run(
     seed: options.Seed = None,
     device: options.DeviceOption = options.Device.auto,
     runtime: options.RuntimeOption = options.RuntimeName.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
     dtype: options.DtypeOption = options.Dtype.auto,
     quant: options.QuantOption = None,
     kv: options.KvOption = options.Kv.auto,
@@ -98,6 +100,9 @@ def run(
         max_seq_len=max_seq_len,
         speculate=speculate,
         ranks=options.ranks(tp, pp),
+        no_past=no_past,
+        mindspore_python=mindspore_python,
+        mode=mode,
     )
     if json:
         show = _nothing

@@ -14,6 +14,8 @@ from paddock.errors import PaddockError, UsageError
 SAFETY = "Who may ask"
 LOAD = "Load"
 SCALE = "Scale-out"
+MINDSPORE_BATCH = 4
+"""Answers made at the same time by MindFormers unless told otherwise."""
 
 EXAMPLES = r"""
 paddock serve                              the built-in model on http://127.0.0.1:8000
@@ -31,6 +33,7 @@ class ServedBy(str, Enum):
     auto = "auto"
     native = "native"
     torch = "torch"
+    mindspore = "mindspore"
     vllm = "vllm"
 
 
@@ -77,7 +80,7 @@ MaxBatch = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Answers made at the same time.  [default: 32]",
+        help="Answers made at the same time.  [default: 32; 4 with mindspore]",
         rich_help_panel=LOAD,
         show_default=False,
     ),
@@ -151,6 +154,14 @@ ReplicaCpus = Annotated[
 ReplicaGpus = Annotated[
     float, typer.Option(metavar="X", help="GPUs of one replica.", rich_help_panel=SCALE)
 ]
+Detach = Annotated[
+    bool,
+    typer.Option(
+        "--detach",
+        help="Leave the replicas to Ray and return; again, it updates them.",
+        rich_help_panel=SCALE,
+    ),
+]
 VllmProgram = Annotated[
     str | None,
     typer.Option(
@@ -174,7 +185,7 @@ Runtime = Annotated[
     ServedBy,
     typer.Option(
         "--runtime",
-        metavar="auto|native|torch|vllm",
+        metavar="auto|native|torch|mindspore|vllm",
         help="What computes; auto is native on CPUs, vllm starts vllm serve.",
         rich_help_panel=options.MACHINE,
     ),
@@ -214,6 +225,8 @@ def serve(
     drain_timeout: DrainTimeout = None,
     device: options.DeviceOption = options.Device.auto,
     runtime: Runtime = ServedBy.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
     dtype: options.DtypeOption = options.Dtype.auto,
     quant: options.QuantOption = None,
     kv: options.KvOption = options.Kv.auto,
@@ -232,6 +245,7 @@ def serve(
     max_replicas: MaxReplicas = 1,
     replica_cpus: ReplicaCpus = 1,
     replica_gpus: ReplicaGpus = 0,
+    detach: Detach = False,
     log_format: LogFormat = None,
     log_prompts: LogPrompts = False,
     debug: options.Debug = False,
@@ -268,18 +282,22 @@ def serve(
         "vllm": vllm,
         "vllm_args": tuple(vllm_arg) if vllm_arg else None,
         **options.ranks(tp, pp, nnodes, node_rank, rdzv_endpoint),
+        "python": str(mindspore_python) if mindspore_python else None,
+        "mode": mode.value if mode else None,
     }
     wanted = configured(config, given, machine)
     if node_rank:
         lend(wanted)
         return
+    if detach and not ray:
+        raise UsageError("--detach is for replicas on a Ray cluster", hint="use it with --ray")
     if ray:
         from paddock.inference.serve import ray as scaled
 
         cluster = scaled.RayConfig(
             ray_address, min_replicas, max_replicas, replica_cpus, replica_gpus
         )
-        scaled.run(wanted, cluster)
+        scaled.run(wanted, cluster, detach=detach)
         return
     from paddock.inference.serve.server import serve as run
 
@@ -314,7 +332,12 @@ def configured(file: Path | None, given: dict[str, Any], machine: dict[str, Any]
     from paddock.inference.serve.config import ServeConfig, from_mapping
 
     values = from_mapping(settings.read_toml(file), str(file)) if file else {}
-    chosen = {"cache": "paged", "threads": settings.load().threads, **values.pop("options", {})}
+    chosen = {"threads": settings.load().threads, **values.pop("options", {})}
     chosen.update({k: v for k, v in machine.items() if v not in (None, "auto")})
+    if chosen.get("runtime") == "mindspore":
+        # A row of its rectangle is computed and kept whether anybody uses it or not.
+        values.setdefault("max_batch", MINDSPORE_BATCH)
+    else:
+        chosen.setdefault("cache", "paged")
     values.update({name: value for name, value in given.items() if value is not None})
     return ServeConfig(**values, options=chosen)

@@ -7,12 +7,13 @@ crash in native code ends the requests it had and not the server.
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
 
-from paddock.errors import PaddockError, RanksLost
+from paddock.errors import PaddockError, RanksLost, RuntimeLost
 from paddock.inference.engine.request import Request
 from paddock.inference.llm import LLM
 from paddock.inference.runtimes.base import Recoverable, Runtime
@@ -38,6 +39,8 @@ def run(pipe: Connection, model: str | None, options: dict[str, Any]) -> None:
         _Loop(pipe, llm).run()
     except (EOFError, BrokenPipeError):
         pass
+    except RuntimeLost as error:
+        sys.exit(f"the worker ends: {error}")
     except PaddockError as error:
         pipe.send_bytes(_failed(error))
     finally:
@@ -115,6 +118,10 @@ class _Loop:
         except RanksLost as error:
             self._recover(str(error))
             return
+        except RuntimeLost as error:
+            # Nothing more can be computed in this process: the supervisor starts another.
+            self._fail_all(str(error), lost=True)
+            raise
         except PaddockError as error:
             # Whose fault it is cannot be told: all that were part of the step end, others go on.
             self._fail_all(str(error))
@@ -150,11 +157,12 @@ class _Loop:
         self._runtime.recover()
         self._pipe.send_bytes(_ready(self._runtime))
 
-    def _fail_all(self, message: str) -> None:
+    def _fail_all(self, message: str, lost: bool = False) -> None:
         for number, added in list(self._asked.items()):
             self._engine.cancel(added)
             self._pipe.send_bytes(encode("broken", number=number, message=message))
-        self._engine.step()
+        if not lost:
+            self._engine.step()
         self._numbers.clear()
         self._asked.clear()
         self._open.clear()
