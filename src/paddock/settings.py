@@ -130,6 +130,19 @@ def export(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
 
 
+def root_password(environ: Mapping[str, str] | None = None) -> str | None:
+    """``PADDOCK_ROOT_PASSWORD``: what ssh.root_password sets, for one command; None if not set.
+
+    Kept out of Settings, which is handed around. Raises UsageError for one that chpasswd would
+    read as several lines.
+    """
+    env = os.environ if environ is None else environ
+    password = env.get("PADDOCK_ROOT_PASSWORD") or None
+    if password is not None and len(password.splitlines()) != 1:
+        raise UsageError("PADDOCK_ROOT_PASSWORD is not one line")
+    return password
+
+
 def config_file(environ: Mapping[str, str] | None = None) -> Path:
     """Where the configuration file is looked for; it need not exist."""
     return _config_file(os.environ if environ is None else environ, None)[0]

@@ -114,7 +114,8 @@ def test_any_prefix_can_be_gone_on_from(
         number = data.draw(st.integers(0, len(seen) - 1))
         size, then = seen[number]
         later = seen[min(number + 1, len(seen) - 1)]
-        torn = data.draw(st.integers(0, max(0, later[0] - size - 1)))
+        # drawn apart from the sizes, which the time in a line makes differ from run to run
+        torn = min(data.draw(st.integers(0, 1000)), max(0, later[0] - size - 1))
         world.clear()
         world.update(data.draw(st.sampled_from([then, later[1]])))
         path = doing.journal.path

@@ -10,7 +10,7 @@ from paddock.deploy.plan.prepare import Prepared
 from paddock.deploy.step import CONTAINER, HOST, Step
 from paddock.errors import NoProgram, StepFailed, Unreachable
 
-MAKES_CONTAINER = "container.run"
+MAKES_CONTAINER = "container"
 """The id of the step that makes the container: what lies in it comes and goes with it."""
 
 

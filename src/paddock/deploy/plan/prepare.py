@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from paddock.deploy import doctor
+from paddock.deploy import container, doctor
 from paddock.deploy.host import Host, probe
 from paddock.deploy.plan import decide
 from paddock.deploy.plan.model import Obstacle
@@ -93,7 +93,9 @@ def machine_of(context: Context, host: Machine, on: str) -> Machine:
 
 def steps_of(context: Context) -> tuple[Step, ...]:
     """Every step of a deployment on one host, in order; pure."""
-    return tuple(steps(context))
+    folders = (context.artifacts,) if context.artifacts is not None else ()
+    made = container.steps(context.file, context.host, context.stack, folders=folders)
+    return (*made, *steps(context))
 
 
 def own_python(target: Target, file: Stackfile) -> str | None:

@@ -26,7 +26,7 @@ def undo(target: Target, entries: Sequence[Entry], work: Work) -> Iterator[str]:
     was not undone stays in the journal.
     """
     host = target.entry.name
-    goes = any(entry.step == MAKES_CONTAINER for entry in entries)
+    goes = any(e.step == MAKES_CONTAINER and not e.before.get("existed") for e in entries)
     inside = [entry for entry in entries if entry.on == CONTAINER]
     for entry in reversed(entries):
         if goes and entry.on == CONTAINER:
@@ -43,7 +43,7 @@ def undo(target: Target, entries: Sequence[Entry], work: Work) -> Iterator[str]:
         work.journal.undone(host, entry.step)
         work.tell(Event(host, "undone", entry.step, step.title))
         yield entry.step
-        if entry.step == MAKES_CONTAINER:
+        if goes and entry.step == MAKES_CONTAINER:
             for lost in inside:
                 work.journal.undone(host, lost.step)
                 work.tell(Event(host, "undone", lost.step, "went with the container"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from paddock.deploy.host import probe
-from paddock.deploy.plan import Deployment, HostPlan, decide
+from paddock.deploy.plan import Applied, Deployment, HostPlan, decide
 from paddock.deploy.plan.events import Tell, nobody
 from paddock.deploy.plan.fleet import Failure, Result
 from paddock.deploy.rehearse import image, model, needs, snapshot, standins, store
@@ -171,7 +171,7 @@ class Rehearsal:
         return reports
 
 
-def _todo(result: Result[object], planned: HostPlan) -> tuple[str, ...]:
+def _todo(result: Result[Applied], planned: HostPlan) -> tuple[str, ...]:
     """What a second run would do after a first that went well."""
     if not result.ok:
         return ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -32,6 +33,7 @@ class Site:
 
     folder: Path
     hub: int = 0
+    sockets: Path = Path()
     hosts: dict[str, SimulatedHost] = field(default_factory=dict)
 
     def __enter__(self) -> Site:
@@ -42,6 +44,8 @@ class Site:
         self.folder.chmod(0o700)
         (self.folder / "owner").write_text(f"{os.getpid()} {_since(os.getpid())}\n")
         self._key("id", "paddock-rehearsal")
+        # Short, as a socket's name must be; the folder may lie deep.
+        self.sockets = Path(tempfile.mkdtemp(prefix="paddock-"))
         (self.folder / "hub").mkdir()
         self.hub = hosts.launch(
             machine,
@@ -64,7 +68,12 @@ class Site:
 
     def close(self) -> None:
         """Ends all hosts and the network, and removes the folder."""
+        for host in self.hosts.values():  # else they would wait for a host that is gone
+            control = f"-oControlPath={self.sockets}/%C"
+            where = ["-l", "root", host.address]
+            LocalRunner().run(["ssh", "-F", "none", control, "-O", "exit", *where])
         end_site(self.folder)
+        shutil.rmtree(self.sockets, ignore_errors=True)
         self.hosts.clear()
 
     def add(
@@ -131,7 +140,9 @@ class Site:
 
     def runner(self, host: SimulatedHost) -> SshRunner:
         """The host over SSH, as a real one would be reached."""
-        return SshRunner(host.address, user="root", options=self.ssh_options())
+        return SshRunner(
+            host.address, user="root", control=self.sockets, options=self.ssh_options()
+        )
 
     def cut(self, host: SimulatedHost, *, off: bool = True) -> None:
         """Pulls the host's network cable, or plugs it in again."""

@@ -44,9 +44,9 @@ class Snapshot:
             if before != after:
                 lines.append(f"/{path}: {before or 'absent'} became {after or 'absent'}")
         for what in ("containers", "images", "ports"):
-            before, after = set(getattr(self, what)), set(getattr(later, what))
-            lines += [f"{what}: {name} is gone" for name in sorted(before - after)]
-            lines += [f"{what}: {name} is new" for name in sorted(after - before)]
+            old, new = set(getattr(self, what)), set(getattr(later, what))
+            lines += [f"{what}: {name} is gone" for name in sorted(old - new)]
+            lines += [f"{what}: {name} is new" for name in sorted(new - old)]
         return lines
 
 

@@ -18,6 +18,7 @@ ONLY = {
     "native": ("kv", "instructions"),
     "torch": ("graphs", "compiled"),
     "mindspore": ("python", "mode", "use_past", "values", "context", "timeouts"),
+    "vllm": ("vllm", "vllm_args"),
 }
 """Options that one runtime has and the others do not."""
 
