@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from paddock.deploy.provision import install
+from paddock.deploy.provision import environment, install
 from paddock.deploy.provision.context import Context
 from paddock.deploy.provision.keys import KeyFileStep
 from paddock.deploy.step import FileStep, ScriptStep, Step
@@ -89,12 +89,8 @@ def _model(context: Context) -> Step:
 def _command(context: Context) -> Step:
     lines = ["#!/bin/sh", f"# The server of the deployment {context.file.name}; see: paddock up"]
     if context.stack is not None and context.stack.accelerator == "ascend":
-        lines += [
-            "for file in /usr/local/Ascend/ascend-toolkit/set_env.sh"
-            " /usr/local/Ascend/nnal/atb/set_env.sh; do",
-            '  if [ -r "$file" ]; then . "$file"; fi',
-            "done",
-        ]
+        file = shlex.quote(environment.path(context))
+        lines.append(f"if [ -r {file} ]; then . {file}; fi")
     lines.append(f"exec {shlex.join(command(context))}")
     return FileStep(
         id="serve.command",
