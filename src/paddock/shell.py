@@ -2,13 +2,15 @@
 
 A ``Runner`` answers for one machine: this one, one over SSH, a container on either, or a recording.
 Whoever asks does not learn which. Programs are given as lists of words and never pass through a
-shell of ours; where a transport needs a command line (SSH does), it is quoted here. All in one
-file, long as it is, because no other may start a process.
+shell of ours; where a transport needs a command line (SSH does), it is quoted here. A ``Coprocess``
+is a program of this machine that stays and is talked with. All in one file, long as it is, because
+no other may start a process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -16,11 +18,13 @@ import selectors
 import shlex
 import signal
 import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, NoReturn, Protocol, cast
 
 from paddock.errors import NoProgram, RunnerError, TimedOut, Unreachable, UsageError
 
@@ -188,7 +192,46 @@ class SshRunner:
         """See Runner."""
         return _read_by_cat(self, path)
 
-    def _ssh(self) -> list[str]:
+    def interactive(self, argv: Sequence[str]) -> list[str]:
+        """The words that run ``argv`` there with a terminal; ssh may ask at the keyboard."""
+        words = self._ssh()
+        words[words.index("-T")] = "-t"
+        words.remove("-oBatchMode=yes")
+        return [*words, shlex.join(argv)]
+
+    @contextlib.contextmanager
+    def forward(self, socket: str) -> Iterator[Path]:
+        """A socket here that leads to the socket ``socket`` (a path) there while this is in use.
+
+        Its connection is its own, not the shared one. Raises Unreachable where none comes about;
+        whether anybody listens on ``socket`` shows with the first word sent.
+        """
+        with tempfile.TemporaryDirectory(prefix="paddock-") as folder:
+            local = Path(folder) / "socket"
+            options = ["-N", "-oControlPath=none", "-oExitOnForwardFailure=yes"]
+            words = ["env", "LC_ALL=C", *self._ssh(*options, f"-L{local}:{socket}")]
+            process = subprocess.Popen(  # noqa: S603 - a list of words, no shell
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            try:
+                deadline = time.monotonic() + self.connect_timeout + 10
+                while not local.exists() and process.poll() is None:
+                    if time.monotonic() > deadline:
+                        break
+                    time.sleep(0.01)
+                if not local.exists():
+                    _kill(process)
+                    said = cast("IO[bytes]", process.stderr).read().decode(errors="replace")
+                    raise _no_connection(self.target, said)
+                yield local
+            finally:
+                _end(process)
+
+    def _ssh(self, *more: str) -> list[str]:
         settings = {
             "BatchMode": "yes",
             "ConnectTimeout": str(self.connect_timeout),
@@ -201,7 +244,9 @@ class SshRunner:
                 "ControlPath": str(self.control / "%C"),
                 "ControlPersist": "60",
             }
-        words = ["ssh", "-T", *(f"-o{k}={v}" for k, v in (settings | dict(self.options)).items())]
+        # What is given for this one connection goes first: ssh takes the first value it sees.
+        words = ["ssh", "-T", *more]
+        words += [f"-o{k}={v}" for k, v in (settings | dict(self.options)).items()]
         if self.port is not None:
             words += ["-p", str(self.port)]
         if self.user is not None:
@@ -286,6 +331,32 @@ class ContainerRunner:
             )
 
 
+def replace_by(runner: Runner, argv: Sequence[str]) -> NoReturn:
+    """Becomes ``argv`` on the runner's machine, with this process's terminal; never returns.
+
+    Raises UsageError for a machine that has no terminal (a recording), NoProgram where the program
+    that would enter it is not there.
+    """
+    words = interactive(runner, argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(words[0], words)  # noqa: S606 - a list of words, no shell
+    except FileNotFoundError:
+        raise NoProgram(f"there is no {words[0]} on this machine", hint="install it") from None
+
+
+def interactive(runner: Runner, argv: Sequence[str]) -> list[str]:
+    """The words that run ``argv`` on the runner's machine with a terminal. Raises UsageError."""
+    if isinstance(runner, LocalRunner):
+        return list(argv)
+    if isinstance(runner, SshRunner):
+        return runner.interactive(argv)
+    if isinstance(runner, ContainerRunner):
+        return interactive(runner.on, [runner.engine, "exec", "-it", runner.name, *argv])
+    raise UsageError(f"{runner.target} has no terminal")
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedRunner:
     """A machine that answers from memory: the fake that tests and bug reports use.
@@ -331,6 +402,58 @@ class RecordedRunner:
     def read(self, path: str) -> str | None:
         """See Runner."""
         return self.files.get(path)
+
+
+class Child:
+    """A program that runs until it is ended, with all that it starts, on this machine.
+
+    What it prints goes to our standard error. It ends with us, however we end.
+    """
+
+    def __init__(self, argv: Sequence[str], variables: Mapping[str, str]) -> None:
+        """``variables`` are added to the child's environment. Raises NoProgram, RunnerError."""
+        try:
+            self._process = subprocess.Popen(  # noqa: S603
+                argv,
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+        except FileNotFoundError:
+            raise NoProgram(f"there is no program {argv[0]!r} on this machine") from None
+        except OSError as error:
+            raise RunnerError(f"{argv[0]} cannot be started: {error.strerror}") from error
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: ended by that signal."""
+        return self._process.poll()
+
+    def wait(self) -> int:
+        """Waits for its end."""
+        return self._process.wait()
+
+    def end(self) -> None:
+        """Asks it to end (SIGTERM)."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """Ends it and all that it started at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def _end_with_parent() -> None:
+    """In the child before it becomes the program: SIGTERM when the parent is gone."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _recorded(run: Mapping[str, object], folder: Path) -> Output:
@@ -453,12 +576,126 @@ def _exchange(
     return bytes(got[process.stdout]), bytes(got[process.stderr])
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends whatever is left of the process group and closes its pipes."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends whatever is left of the process group."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends whatever is left of the process group and closes its pipes."""
+    _kill(process)
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
+
+
+GRACE = 5.0
+"""Seconds that a coprocess has to end by itself once nobody talks to it any more."""
+
+_LAST_WORDS = 4000
+
+
+class Coprocess:
+    """A program of this machine that stays: bytes to its standard input, bytes from its output.
+
+    What it says on standard error goes into a file, whose end is quoted when it dies. It has a
+    process group of its own, so that Ctrl-C is for us and its children end with it. One caller at
+    a time.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        name: str,
+        *,
+        folder: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Starts ``argv`` in ``folder``, with ``variables`` over our environment.
+
+        ``name`` is what errors call it. Raises NoProgram if it cannot be started.
+        """
+        self.name = name
+        words = ["env", *(f"{k}={v}" for k, v in (variables or {}).items()), *argv]
+        # A file, not a pipe: nobody reads it meanwhile, and a full pipe would stop the program.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in kill()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - a list of words, no shell
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                cwd=folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise NoProgram(f"{name} cannot be started: {error}") from error
+        self._stdin = cast("IO[bytes]", self._process.stdin).fileno()
+        self._stdout = cast("IO[bytes]", self._process.stdout).fileno()
+        os.set_blocking(self._stdin, False)
+
+    @property
+    def pid(self) -> int:
+        """Its process number (``env`` becomes the program, so this is the program's)."""
+        return self._process.pid
+
+    def write(self, data: bytes, timeout: float) -> None:
+        """Sends all of ``data``. Raises RunnerError if it has ended, TimedOut if it reads not."""
+        rest, deadline = memoryview(data), time.monotonic() + timeout
+        while rest:
+            self._wait(self._stdin, selectors.EVENT_WRITE, deadline, timeout)
+            try:
+                rest = rest[os.write(self._stdin, rest[:_CHUNK]) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                raise self._ended() from None
+
+    def read(self, count: int, timeout: float) -> bytes:
+        """Exactly ``count`` bytes. Raises RunnerError if it ends before, TimedOut."""
+        got, deadline = bytearray(), time.monotonic() + timeout
+        while len(got) < count:
+            self._wait(self._stdout, selectors.EVENT_READ, deadline, timeout)
+            piece = os.read(self._stdout, min(count - len(got), 1 << 20))
+            if not piece:
+                raise self._ended()
+            got += piece
+        return bytes(got)
+
+    def close(self) -> None:
+        """Closes its input, waits GRACE seconds for its end and then ends it. May be repeated."""
+        stdin = cast("IO[bytes]", self._process.stdin)
+        if not stdin.closed:
+            stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends it and its children at once. May be repeated."""
+        _end(self._process)
+        self._errors.close()
+
+    def _wait(self, descriptor: int, event: int, deadline: float, timeout: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, event)
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise TimedOut(
+                    f"{self.name} did not answer within {timeout:g} s",
+                    hint="the machine is overloaded or the program hangs",
+                )
+
+    def _ended(self) -> RunnerError:
+        try:
+            code = self._process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            return RunnerError(f"{self.name} closed its output")
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - _LAST_WORDS))
+        said = _last_line(self._errors.read().decode(errors="replace"))
+        return RunnerError(f"{self.name} ended with {how}" + (f": {said}" if said else ""))

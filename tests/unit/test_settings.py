@@ -24,12 +24,15 @@ def loaded(tmp_path: Path, text: str = "", **env: str) -> Settings:
 
 def test_defaults(tmp_path: Path) -> None:
     settings = loaded(tmp_path)
-    assert dataclasses.replace(settings, home=tmp_path) == Settings(home=tmp_path)
+    ours = {"home": tmp_path, "state": tmp_path}
+    assert dataclasses.replace(settings, **ours) == Settings(**ours)
+    assert settings.state.name == "paddock"
     assert settings.home.name == "paddock" and settings.models == settings.home / "models"
     assert settings.checkpoint_download == Path("checkpoint_download")
 
 
 FILE = """
+state = "/data/state"
 home = "/data/paddock"
 offline = true
 threads = 4
@@ -40,6 +43,8 @@ endpoint = "http://hub.local/"
 token = "from-file"
 parallel = 3
 timeout = 7.5
+[mindspore]
+python = "~/ms/bin/python"
 """
 
 
@@ -54,15 +59,19 @@ def test_the_file(tmp_path: Path) -> None:
         timeout=7.5,
         threads=4,
         checkpoint_download=Path.home() / "ckpt",
+        mindspore_python=Path.home() / "ms/bin/python",
+        state=Path("/data/state"),
     )
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     env = {
         "PADDOCK_HOME": str(tmp_path / "h"),
+        "PADDOCK_STATE": "~/state",
         "PADDOCK_OFFLINE": "no",
         "PADDOCK_THREADS": "2",
         "CHECKPOINT_DOWNLOAD_FOLDER": "/ckpt",
+        "PADDOCK_MINDSPORE_PYTHON": "/ms/bin/python",
         "PADDOCK_HUB": "huggingface",
         "PADDOCK_HUB_ENDPOINT": "https://mirror.local/",
         "PADDOCK_HUB_TOKEN": "from-env",
@@ -80,6 +89,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         timeout=9.0,
         threads=2,
         checkpoint_download=Path("/ckpt"),
+        mindspore_python=Path("/ms/bin/python"),
+        state=Path.home() / "state",
     )
 
 

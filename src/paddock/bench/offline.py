@@ -20,11 +20,13 @@ from paddock.inference.llm import LLM
 class Local:
     """An opened model as an Engine of a measurement."""
 
-    def __init__(self, llm: LLM) -> None:
+    def __init__(self, llm: LLM, use_past: bool = True) -> None:
+        """``use_past=False`` has every token compute the whole text anew."""
         self.llm = llm
+        self._use_past = use_past
         self.config = llm.config
-        # Random models have more rows than their tokenizer has words; all are computed, as other
-        # engines do, and there is no text for some.
+        # Where a head has more rows than the tokenizer has words all are computed, as other engines
+        # do, and there is no text for some.
         spelled = llm.tokenizer.vocab_size >= llm.runtime.limits.vocab_size
         self._engine = llm.engine if spelled else Engine(llm.runtime)
         self.storage = of_runtime(llm.runtime, llm.config)
@@ -38,20 +40,29 @@ class Local:
         length: int,
         batch: int,
         quant: str | None = None,
+        use_past: bool = True,
         **options: Any,
     ) -> Local:
-        """Opens ``model`` with room for ``batch`` sequences of ``length`` positions."""
+        """Opens ``model`` with room for ``batch`` sequences of ``length`` positions.
+
+        ``max_seq_len`` among the options keeps room for more.
+        """
         if quant is not None:
             options["quant"] = quant
+        if not use_past and options.get("runtime") == "mindspore":
+            options["use_past"] = False  # MindFormers' model is another one then
+        options.setdefault("max_seq_len", length)
         path = store.locate(str(model) if model is not None else None, settings.load())
         # All rows of the head, whatever the tokenizer's size: less work would flatter.
         options["vocab_size"] = open_checkpoint(path).config().vocab_size
-        llm = LLM.open(path, threads=threads, max_seq_len=length, max_batch=batch, **options)
-        return cls(llm)
+        return cls(LLM.open(path, threads=threads, max_batch=batch, **options), use_past)
 
     def run(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> Turn:
         """See rounds.Engine. Nothing ends an answer early; texts are made as for a user."""
-        requests = [Request(prompt, max_new_tokens=new_tokens) for prompt in prompts]
+        requests = [
+            Request(prompt, max_new_tokens=new_tokens, use_past=self._use_past)
+            for prompt in prompts
+        ]
         tokens: list[list[int]] = [[] for _ in prompts]
         times: list[list[float]] = [[] for _ in prompts]
         begin = time.perf_counter()

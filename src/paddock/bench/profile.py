@@ -97,7 +97,8 @@ def profile(llm: LLM, prompt: Prompt, params: GenerationParams, out: Path) -> in
     """Answers ``prompt`` and writes the trace of it; returns how many events it has.
 
     A runtime with PyTorch's operations in it is traced by torch.profiler, with a span around each
-    step; others have the steps and the engine's own time. Raises BenchError if nothing can be
+    step; others have the steps and the engine's own time. Beside the MindSpore runtime's trace,
+    ``mindspore.Profiler`` fills ``mindspore_folder(out)``. Raises BenchError if nothing can be
     written at ``out``.
     """
     if not out.parent.is_dir():
@@ -108,11 +109,18 @@ def profile(llm: LLM, prompt: Prompt, params: GenerationParams, out: Path) -> in
             return _with_torch(llm, prompt, params, out)
         spans = Spans()
         llm.engine.runtime = Traced(runtime, spans)
-        _answer(llm, prompt, params, spans)
+        profiled = getattr(runtime, "profiled", None)  # the MindSpore runtime
+        with profiled(mindspore_folder(out)) if profiled else nullcontext():
+            _answer(llm, prompt, params, spans)
         spans.save(out)
         return len(spans.events)
     finally:
         llm.engine.runtime = runtime
+
+
+def mindspore_folder(out: Path) -> Path:
+    """Where MindSpore's own profile goes, for MindInsight: beside the trace."""
+    return out.with_name(out.name.removesuffix(".gz").removesuffix(".json") + "-mindspore")
 
 
 def _answer(llm: LLM, prompt: Prompt, params: GenerationParams, spans: Spans) -> None:

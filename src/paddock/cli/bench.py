@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from paddock.cli import bench_options as shared
-from paddock.cli import options, render
+from paddock.cli import bench_serve, options, render
+from paddock.cli import bench_view as view
 from paddock.cli.help import Command, examples
 
 if TYPE_CHECKING:
-    from paddock.bench.report import Table
-    from paddock.bench.result import Result
     from paddock.bench.run import Options
 
 EXAMPLES = """
 paddock bench decode
 paddock bench peers llama2-7b-int4 --gguf llama2-7b.gguf --out peers.json --plot roofline.svg
+paddock bench serve --url http://127.0.0.1:8000 --concurrency 8
 paddock bench compare before.json after.json
 """
 
@@ -40,6 +40,10 @@ def decode(
     busy: shared.Busy = 0,
     quant: options.QuantOption = None,
     runtime: options.RuntimeOption = options.RuntimeName.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
+    no_past: options.NoPast = False,
+    max_seq_len: shared.RoomFor = None,
     device: options.DeviceOption = options.Device.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
@@ -53,7 +57,11 @@ def decode(
     _speed(
         "decode",
         shared.wishes(
-            model, quant, threads, repeats, seed, shared.opening(runtime, device, dtype, kv),
+            model, quant, threads, repeats, seed,
+            shared.opening(runtime, device, dtype, kv)
+            | options.of_mindspore(runtime, mindspore_python, mode, no_past=False)
+            | ({"use_past": False} if no_past else {})
+            | ({"max_seq_len": max_seq_len} if max_seq_len else {}),
             prompt_tokens=context, new_tokens=shared.more_than_one(new_tokens), busy=busy,
         ),
         out, plot, json,
@@ -69,6 +77,8 @@ def prefill(
     busy: shared.Busy = 0,
     quant: options.QuantOption = None,
     runtime: options.RuntimeOption = options.RuntimeName.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
     device: options.DeviceOption = options.Device.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
@@ -82,7 +92,9 @@ def prefill(
     _speed(
         "prefill",
         shared.wishes(
-            model, quant, threads, repeats, seed, shared.opening(runtime, device, dtype, kv),
+            model, quant, threads, repeats, seed,
+            shared.opening(runtime, device, dtype, kv)
+            | options.of_mindspore(runtime, mindspore_python, mode, no_past=False),
             prompt_tokens=prompt_tokens, new_tokens=1, busy=busy,
         ),
         out, plot, json,
@@ -99,6 +111,8 @@ def batch(
     seed: shared.Seed = 0,
     quant: options.QuantOption = None,
     runtime: options.RuntimeOption = options.RuntimeName.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
     device: options.DeviceOption = options.Device.auto,
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
@@ -112,7 +126,9 @@ def batch(
     _speed(
         "batch",
         shared.wishes(
-            model, quant, threads, repeats, seed, shared.opening(runtime, device, dtype, kv),
+            model, quant, threads, repeats, seed,
+            shared.opening(runtime, device, dtype, kv)
+            | options.of_mindspore(runtime, mindspore_python, mode, no_past=False),
             prompt_tokens=context, new_tokens=shared.more_than_one(new_tokens), batch=batch,
         ),
         out, plot, json,
@@ -144,7 +160,7 @@ def load(
     asked = shared.wishes(model, quant, threads, repeats, 0, {})
     with render.count_bar("starting") as progress:
         found = run.measure_load(asked, cache.value, timeout, progress)
-    _show(found, out, None, json)
+    view.show(found, out, None, json)
 
 
 @app.command(cls=Command, epilog=examples("paddock bench peers --only transformers"))
@@ -229,7 +245,10 @@ def peers(
             timeout=timeout,
             progress=progress,
         )
-    _show(found, out, plot, json)
+    view.show(found, out, plot, json)
+
+
+app.command(cls=Command, epilog=examples(bench_serve.EXAMPLES))(bench_serve.serve)
 
 
 @app.command(cls=Command, epilog=examples("paddock bench roofline --threads 2"))
@@ -255,7 +274,7 @@ def roofline(
 
     with render.count_bar("measuring") as progress:
         found = run.roofline(shared.wishes(None, None, threads, repeats, 0, {}), progress=progress)
-    _show(found, out, plot, json, [result.read(path) for path in results or ()])
+    view.show(found, out, plot, json, [result.read(path) for path in results or ()])
 
 
 @app.command(cls=Command, epilog=examples("paddock bench compare before.json after.json"))
@@ -269,7 +288,7 @@ def compare(
     from paddock.bench import report, result
 
     tables, doubts = report.compare(result.read(a), result.read(b))
-    _tables(tables, markdown)
+    view.tables(tables, markdown)
     for doubt in doubts:
         render.line(f"note: {doubt}")
 
@@ -287,8 +306,8 @@ def show(
     from paddock.bench import report, result
 
     found = result.read(file)
-    _tables(report.tables(found), markdown)
-    _draw([found], plot)
+    view.tables(report.tables(found), markdown)
+    view.draw([found], plot)
 
 
 def _speed(kind: str, asked: Options, out: Path | None, plot: Path | None, json: bool) -> None:
@@ -296,41 +315,4 @@ def _speed(kind: str, asked: Options, out: Path | None, plot: Path | None, json:
 
     with render.count_bar("measuring") as progress:
         found = run.speed(kind, asked, progress)
-    _show(found, out, plot, json)
-
-
-def _show(
-    found: Result,
-    out: Path | None,
-    plot: Path | None,
-    json: bool,
-    others: list[Result] | None = None,
-) -> None:
-    from paddock.bench import report, result
-
-    if out is not None:
-        result.save(found, out)
-        render.line(f"saved {out}")
-    _draw([found, *(others or [])], plot)
-    if json:
-        render.emit(found.to_dict())
-    else:
-        _tables(report.tables(found), markdown=False)
-
-
-def _draw(results: list[Result], plot: Path | None) -> None:
-    if plot is not None:
-        from paddock.bench.plot import plot as draw
-
-        plot.write_text(draw(results), encoding="utf-8")
-        render.line(f"drew {plot}")
-
-
-def _tables(tables: list[Table], markdown: bool) -> None:
-    for number, table in enumerate(tables):
-        if markdown:
-            render.text(table.markdown() + "\n")
-            continue
-        if number:
-            render.text("\n")
-        render.table(table.header, table.rows, table.right)
+    view.show(found, out, plot, json)

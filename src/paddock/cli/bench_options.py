@@ -80,6 +80,17 @@ Plot = Annotated[
     Path | None,
     typer.Option(metavar="FILE.svg", help="Draw the roofline.", show_default=False),
 ]
+RoomFor = Annotated[
+    int | None,
+    typer.Option(
+        "--max-seq-len",
+        metavar="N",
+        min=1,
+        help="Positions to keep room for (MindFormers' seq_length).  [default: what is used]",
+        rich_help_panel=options.MACHINE,
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON instead of tables.")]
 Timeout = Annotated[
     float,

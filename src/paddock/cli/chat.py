@@ -44,6 +44,8 @@ def chat(
     seed: options.Seed = None,
     device: options.DeviceOption = options.Device.auto,
     runtime: options.RuntimeOption = options.RuntimeName.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
     dtype: options.DtypeOption = options.Dtype.auto,
     quant: options.QuantOption = None,
     kv: options.KvOption = options.Kv.auto,
@@ -84,6 +86,9 @@ def chat(
         threads=threads,
         max_seq_len=max_seq_len,
         speculate=speculate,
+        no_past=no_past,
+        mindspore_python=mindspore_python,
+        mode=mode,
     )
     talk = Conversation(llm, params, system, quiet=quiet, json=json)
     if sys.stdin.isatty():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CHOICE = "Choosing the next token"
 MACHINE = "Machine"
+RANKS = "Several cards and hosts"
 
 
 class Device(str, Enum):
@@ -41,6 +42,14 @@ class RuntimeName(str, Enum):
     auto = "auto"
     native = "native"
     torch = "torch"
+    mindspore = "mindspore"
+
+
+class Mode(str, Enum):
+    """How MindSpore runs the model."""
+
+    graph = "graph"
+    pynative = "pynative"
 
 
 class Quant(str, Enum):
@@ -185,9 +194,30 @@ RuntimeOption = Annotated[
     RuntimeName,
     typer.Option(
         "--runtime",
-        metavar="auto|native|torch",
+        metavar="auto|native|torch|mindspore",
         help="What computes; auto is native on CPUs.",
         rich_help_panel=MACHINE,
+    ),
+]
+MindSporePython = Annotated[
+    Path | None,
+    typer.Option(
+        "--mindspore-python",
+        metavar="PATH",
+        help="The Python that has MindSpore and MindFormers (mindspore runtime).",
+        rich_help_panel=MACHINE,
+        show_default=False,
+    ),
+]
+ModeOption = Annotated[
+    Mode | None,
+    typer.Option(
+        "--mode",
+        metavar="graph|pynative",
+        help="Compiled as a whole, or one operation after the other (mindspore runtime)."
+        "  [default: the YAML file's, else graph]",
+        rich_help_panel=MACHINE,
+        show_default=False,
     ),
 ]
 QuantOption = Annotated[
@@ -226,6 +256,48 @@ MaxSeqLen = Annotated[
         min=1,
         help="Positions to keep room for.  [default: the model's, at most 4096]",
         rich_help_panel=MACHINE,
+        show_default=False,
+    ),
+]
+Tp = Annotated[
+    int,
+    typer.Option(
+        "--tp",
+        metavar="N",
+        min=1,
+        help="Share every layer between N ranks (tensor parallelism, torch).",
+        rich_help_panel=RANKS,
+    ),
+]
+Pp = Annotated[
+    int,
+    typer.Option(
+        "--pp",
+        metavar="N",
+        min=1,
+        help="Share out the layers over N stages (pipeline parallelism, torch).",
+        rich_help_panel=RANKS,
+    ),
+]
+Nnodes = Annotated[
+    int,
+    typer.Option(metavar="N", min=1, help="Hosts that lend their cards.", rich_help_panel=RANKS),
+]
+NodeRank = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Which of them this is; 0 answers, the others only compute.",
+        rich_help_panel=RANKS,
+    ),
+]
+RdzvEndpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where they meet, an address of host 0.",
+        rich_help_panel=RANKS,
         show_default=False,
     ),
 ]
@@ -309,11 +381,35 @@ def generation(
     )
 
 
+def ranks(
+    tp: int, pp: int, nnodes: int = 1, node_rank: int = 0, rdzv_endpoint: str | None = None
+) -> dict[str, Any]:
+    """The options of several ranks, without those that ask for one."""
+    given = {"tp": tp, "pp": pp, "nnodes": nnodes, "node_rank": node_rank}
+    alone = {"tp": 1, "pp": 1, "nnodes": 1, "node_rank": 0}
+    found: dict[str, Any] = {name: n for name, n in given.items() if n != alone[name]}
+    return found if rdzv_endpoint is None else {**found, "rdzv_endpoint": rdzv_endpoint}
+
+
 def new_seed() -> int:
     """A seed short enough to type again."""
     import secrets
 
     return secrets.randbelow(10**6)
+
+
+def of_mindspore(
+    runtime: RuntimeName, python: Path | None, mode: Mode | None, no_past: bool
+) -> dict[str, Any]:
+    """What only the MindSpore runtime is asked for.
+
+    Its model is another one without ``use_past``; the other runtimes leave that to each request
+    and refuse the rest by name.
+    """
+    options: dict[str, Any] = {"python": python, "mode": mode.value if mode else None}
+    if runtime is RuntimeName.mindspore and no_past:
+        options["use_past"] = False
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def open_model(
@@ -327,6 +423,10 @@ def open_model(
     threads: int | None = None,
     max_seq_len: int | None = None,
     speculate: str | None = None,
+    ranks: dict[str, Any] | None = None,
+    no_past: bool = False,
+    mindspore_python: Path | None = None,
+    mode: Mode | None = None,
 ) -> LLM:
     """The model that the options name, opened while a terminal shows that something happens."""
     import warnings
@@ -353,6 +453,8 @@ def open_model(
             max_batch=1,
             threads=threads or configured.threads,
             speculate=speculate,
+            **(ranks or {}),
+            **of_mindspore(runtime, mindspore_python, mode, no_past),
         )
     for warning in said:
         if warning.category is UserWarning:

@@ -49,6 +49,8 @@ def run(
     seed: options.Seed = None,
     device: options.DeviceOption = options.Device.auto,
     runtime: options.RuntimeOption = options.RuntimeName.auto,
+    mindspore_python: options.MindSporePython = None,
+    mode: options.ModeOption = None,
     dtype: options.DtypeOption = options.Dtype.auto,
     quant: options.QuantOption = None,
     kv: options.KvOption = options.Kv.auto,
@@ -56,6 +58,8 @@ def run(
     max_seq_len: options.MaxSeqLen = None,
     speculate: options.Speculate = None,
     no_past: options.NoPast = False,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
     quiet: options.Quiet = False,
     json: options.Json = False,
     stream_json: Annotated[
@@ -95,6 +99,10 @@ def run(
         threads=threads,
         max_seq_len=max_seq_len,
         speculate=speculate,
+        ranks=options.ranks(tp, pp),
+        no_past=no_past,
+        mindspore_python=mindspore_python,
+        mode=mode,
     )
     if json:
         show = _nothing

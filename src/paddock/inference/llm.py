@@ -124,14 +124,20 @@ class LLM:
     ) -> LLM:
         """Loads ``model``: a name, a hub id or a path; None is the built-in model.
 
-        ``runtime`` is ``native`` (CPUs, without torch), ``torch`` or ``auto``; ``quant`` is
-        ``int4``, ``int8`` or ``fp8``. ``speculate`` guesses several tokens at once, which changes
-        the speed and not the answer: "lookup" guesses from the text itself, a model (name, path,
-        or an LLM, which is then this one's own) lets that one guess; it must have the same
+        ``runtime`` is ``native`` (CPUs, without torch), ``torch``, ``mindspore`` (MindFormers in a
+        Python of its own; neither ``quant`` nor ``speculate``) or ``auto``; ``quant`` is ``int4``,
+        ``int8`` or ``fp8``. ``speculate`` guesses several tokens at once, which changes the speed
+        and not the answer: "lookup" guesses from the text itself, a model (name, path, or an LLM,
+        which is then this one's own) lets that one guess; it must have the same
         vocabulary. ``options`` go to the runtime: ``device``, ``dtype``, ``kv``, ``max_seq_len``,
         ``max_batch``, ``cache``, ``threads`` (see runtimes/load.py). Raises ModelNotFound,
         CheckpointError, TokenizerError, DoesNotFit, DeviceError, MissingExtra.
         """
+        if speculate is not None and runtime == "mindspore":
+            raise UsageError(
+                "MindFormers chooses one token a step, so there is no speculation with it",
+                hint="leave speculate out, or choose the native or the torch runtime",
+            )
         settings = settings or settings_module.load()
         name = str(model) if model is not None else None
         path = store.locate(name, settings)

@@ -13,7 +13,7 @@ import pytest
 
 from paddock import shell
 from paddock.errors import NoProgram, RunnerError, TimedOut, Unreachable, UsageError
-from paddock.shell import ContainerRunner, LocalRunner, Output, RecordedRunner, SshRunner
+from paddock.shell import ContainerRunner, Coprocess, LocalRunner, Output, RecordedRunner, SshRunner
 
 LOCAL = LocalRunner()
 
@@ -313,3 +313,57 @@ def test_files_that_are_no_recordings(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(RunnerError, match="not a recording"):
         RecordedRunner.load(tmp_path / "x.json")
+
+
+def test_a_coprocess_is_talked_with_and_ends_when_its_input_does(tmp_path: Path) -> None:
+    cat = Coprocess(["cat"], "cat", folder=tmp_path)
+    text = b"0123456789abcdef" * 2**12  # as much as a pipe holds
+    for _ in range(3):
+        cat.write(text, 30)
+        assert cat.read(len(text), 30) == text
+    process = psutil.Process(cat.pid)
+    assert process.cwd() == str(tmp_path)
+    cat.close()
+    cat.close()
+    assert not process.is_running()
+
+
+def test_a_coprocess_has_our_environment_and_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS", "1")
+    show = Coprocess(["sh", "-c", "echo $OURS$MORE"], "sh", variables={"MORE": "2 3"})
+    assert show.read(5, 30) == b"12 3\n"
+    show.close()
+
+
+def test_a_coprocess_that_died_says_how(tmp_path: Path) -> None:
+    failed = Coprocess(["sh", "-c", "echo working; echo so it went >&2; exit 3"], "the helper")
+    with pytest.raises(RunnerError, match="the helper ended with exit code 3: so it went"):
+        failed.read(100, 30)
+    failed.close()
+    killed = Coprocess(["sh", "-c", "kill -9 $$"], "the helper")
+    with pytest.raises(RunnerError, match=r"the helper ended with signal SIGKILL$"):
+        killed.read(1, 30)
+    killed.kill()
+    closed = Coprocess(["sh", "-c", "exec <&-; echo; sleep 60"], "the helper")
+    closed.read(1, 30)
+    with pytest.raises(RunnerError, match="the helper"):
+        closed.write(b"x" * 2**20, 0.3)
+    closed.kill()
+    with pytest.raises(RunnerError, match=r"exit code 127: .*no-such-program-here"):
+        Coprocess(["no-such-program-here"], "the helper").read(1, 30)
+    with pytest.raises(NoProgram, match="the helper cannot be started"):
+        Coprocess(["cat"], "the helper", folder=tmp_path / "no such folder")
+
+
+def test_a_coprocess_that_hangs_is_noticed_and_ended_with_its_children(tmp_path: Path) -> None:
+    note = tmp_path / "child"
+    hangs = Coprocess(["sh", "-c", f"sleep 60 & echo $! > {note}; echo; wait"], "the helper")
+    hangs.read(1, 30)
+    child = psutil.Process(int(note.read_text()))
+    with pytest.raises(TimedOut, match=r"the helper did not answer within 0\.2 s"):
+        hangs.read(100, 0.2)
+    with pytest.raises(TimedOut):
+        hangs.write(b"x" * 2**20, 0.2)
+    hangs.kill()
+    psutil.wait_procs([child], timeout=30)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

@@ -124,7 +124,11 @@ if [ "$free" -lt "$need" ]; then
   echo "paddock: no space left on device: $there has $free KiB free, $file needs about $need" >&2
   exit 1
 fi
-[ ! -r "$environment" ] || . "$environment" || :
+if [ -r "$environment" ]; then # set_env.sh of some versions reads variables that are not set
+  set +eu
+  . "$environment"
+  set -eu
+fi
 if ! bash "$package" --check; then
   echo "paddock: $package is damaged: its own --check fails" >&2
   case $package in "$downloads"/*) rm -f "$package" ;; esac # so that the next try fetches it anew

@@ -54,8 +54,8 @@ def _environment(context: Context) -> Step:
         what=f"environment {context.environment}",
         after="made with python3 -m venv",
         checks=f"[ -x {folder}/bin/python ] && {folder}/bin/python -m pip --version || exit 1",
-        applies=f"rm -rf {folder}\nmkdir -p \"$(dirname {folder})\"\npython3 -m venv {folder}",
-        undoes=f"rm -rf {folder}\nrmdir \"$(dirname {folder})\" 2>/dev/null || :",
+        applies=f'rm -rf {folder}\nmkdir -p "$(dirname {folder})"\npython3 -m venv {folder}',
+        undoes=f'rm -rf {folder}\nrmdir "$(dirname {folder})" 2>/dev/null || :',
         timeout=300,
         hint="it needs python3 of 3.10 or newer with venv (Debian: python3-venv)",
     )

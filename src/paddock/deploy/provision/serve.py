@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 
-from paddock.deploy.provision import install
+from paddock.deploy.provision import environment, install
 from paddock.deploy.provision.context import Context
 from paddock.deploy.provision.keys import KeyFileStep
-from paddock.deploy.step import FileStep, ScriptStep, Step
+from paddock.deploy.provision.service import START, SUPERVISOR
+from paddock.deploy.step import CONTAINER, FileStep, ScriptStep, Step
 
 READY_S = 900
 """Seconds until /ready answers: a 70B model is read from a slow disk in that time."""
@@ -88,13 +89,9 @@ def _model(context: Context) -> Step:
 
 def _command(context: Context) -> Step:
     lines = ["#!/bin/sh", f"# The server of the deployment {context.file.name}; see: paddock up"]
-    if context.stack is not None and context.stack.accelerator == "ascend":
-        lines += [
-            "for file in /usr/local/Ascend/ascend-toolkit/set_env.sh"
-            " /usr/local/Ascend/nnal/atb/set_env.sh; do",
-            '  if [ -r "$file" ]; then . "$file"; fi',
-            "done",
-        ]
+    if context.stack is not None:
+        file = shlex.quote(environment.path(context))
+        lines.append(f"if [ -r {file} ]; then . {file}; fi")
     lines.append(f"exec {shlex.join(command(context))}")
     return FileStep(
         id="serve.command",
@@ -115,6 +112,7 @@ def _process(context: Context) -> Step:
         "python": context.interpreter,
         "url": address(context),
         "seconds": str(READY_S),
+        "start": START if context.place == CONTAINER else "",
     }
     head = "".join(f"{key}={shlex.quote(value)}\n" for key, value in values.items()) + _COMMON
     return ScriptStep(
@@ -125,15 +123,15 @@ def _process(context: Context) -> Step:
         what=f"server on port {context.file.serve.port}",
         after=f"ready at {address(context)}",
         checks=head + _CHECK,
-        applies=head + _START,
+        applies=head + _START.replace("@SUPERVISOR@", SUPERVISOR.rstrip("\n")),
         undoes=head + _STOP,
         timeout=READY_S + 60,
         hint="its log: paddock logs",
     )
 
 
-# A service of systemd where that runs the machine and we may ask it; else a process of its own
-# session whose pid and start time (a pid may be used again) lie in a file. What it was started
+# A service of systemd where that runs the machine and we may ask it; else under a supervisor of its
+# own session, whose pid and start time (a pid may be used again) lie in a file. What it was started
 # with is compared, so that a changed command line restarts it.
 _COMMON = r"""
 started_at() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
@@ -154,11 +152,14 @@ stop() {
     return 0
   fi
   if ours; then
-    kill -TERM "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null || :
+    children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null) || :
+    kill -TERM "$pid"
     waited=0
     while ours; do
       waited=$((waited + 1))
-      if [ "$waited" -eq 150 ]; then kill -KILL "-$pid" 2>/dev/null || :; fi
+      if [ "$waited" -eq 150 ]; then
+        for each in $children $pid; do kill -KILL "-$each" 2>/dev/null || :; done
+      fi
       if [ "$waited" -gt 200 ]; then echo "process $pid does not end" >&2; return 1; fi
       sleep 0.2 2>/dev/null || sleep 1
     done
@@ -203,25 +204,32 @@ END
   systemctl -q enable "$unit"
   systemctl restart "$unit"
 else
-  setsid sh -c '
-    sed "s/^.*) //" /proc/$$/stat | cut -d" " -f20 | { read -r since; echo "$$ $since" >"$1/pid"; }
-    exec "$1/run" >>"$1/log" 2>&1 </dev/null
-  ' sh "$folder" >/dev/null 2>&1 </dev/null &
+  cat >"$folder/supervise" <<'PADDOCK_SUPERVISOR'
+@SUPERVISOR@
+PADDOCK_SUPERVISOR
+  if [ -n "$start" ]; then
+    mkdir -p "$start"
+    printf '#!/bin/sh\nexec sh %s/supervise %s\n' "$folder" "$folder" >"$start/90-serve"
+    chmod 755 "$start" "$start/90-serve"
+  fi
+  before=$(wc -c <"$folder/log" 2>/dev/null || echo 0)
+  away=$(command -v setsid || command -v nohup)
+  "$away" sh "$folder/supervise" "$folder" >/dev/null 2>&1 </dev/null &
   waited=0
   until [ -s "$folder/pid" ] || [ "$waited" -ge 50 ]; do waited=$((waited + 1)); sleep 0.1; done
 fi
 cp "$folder/run" "$folder/started"
+ended() {
+  ! running || tail -c "+$((${before:-0} + 1))" "$folder/log" 2>/dev/null |
+    grep -q 'ended with [0-9]*, again in'
+}
 waited=0
 until ready; do
-  if ! running; then
-    echo "the server ended; its log:"
-    tail -n 30 "$folder/log"
-    exit 1
-  fi
   waited=$((waited + 1))
-  if [ "$waited" -gt $((seconds * 4)) ]; then
-    echo "not ready after $seconds s; its log:"
+  if ended || [ "$waited" -gt $((seconds * 4)) ]; then
+    echo "the server is not ready after $((waited / 4)) s; its log:"
     tail -n 30 "$folder/log"
+    stop
     exit 1
   fi
   sleep 0.25 2>/dev/null || sleep 1
@@ -235,7 +243,8 @@ if by_systemd && [ -e "/etc/systemd/system/$unit.service" ]; then
   rm -f "/etc/systemd/system/$unit.service"
   systemctl daemon-reload
 fi
-rm -f "$folder/started" "$folder/log"
+if [ -n "$start" ]; then rm -f "$start/90-serve"; fi
+rm -f "$folder/started" "$folder/supervise" "$folder/log" "$folder/log.1"
 rmdir "$folder" 2>/dev/null || :
 echo "stopped"
 """

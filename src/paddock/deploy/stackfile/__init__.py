@@ -1,6 +1,6 @@
 """``paddock.yaml``: what a person writes, and the typed form of it."""
 
-from paddock.deploy.stackfile.load import NAME, for_host, load, loads
+from paddock.deploy.stackfile.loading import NAME, for_host, load, loads
 from paddock.deploy.stackfile.model import (
     ContainerWish,
     ExtrasWish,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from paddock.deploy.stackfile.document import Document, Place
 from paddock.deploy.stackfile.model import ContainerWish, HostEntry, Stackfile
@@ -22,11 +23,25 @@ _SIZE = re.compile(r"[1-9]\d*[bkmgt]?", re.IGNORECASE)
 _USER = re.compile(r"[a-z_0-9][\w.-]*(:[a-z_0-9][\w.-]*)?")
 _IMAGE = re.compile(r"[a-z0-9][\w./:@-]*", re.IGNORECASE)
 
-RESTARTS = re.compile(r"no|always|unless-stopped|on-reboot|on-failure(:\d+)?")
-IPC = re.compile(r"none|private|shareable|host|container:[\w.-]+")
-LIMITS = frozenset(
-    ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc")
-    + ("rss", "rtprio", "rttime", "sigpending", "stack")
+_RESTART = re.compile(r"no|always|unless-stopped|on-reboot|on-failure(:\d+)?")
+_IPC = re.compile(r"none|private|shareable|host|container:[\w.-]+")
+_NETWORK = re.compile(r"[A-Za-z0-9][\w.:-]*")
+
+_FORMS = (
+    ("name", _NAME, "two or more letters, digits, . _ -"),
+    ("image", _IMAGE, "an image's name, as in ubuntu:20.04"),
+    ("shm", _SIZE, "a size, as in 128G or 512M"),
+    ("workdir", re.compile(r"/.*"), "a path that begins with /"),
+    ("user", _USER, "a user's name or number, as in root or 1000:1000"),
+    ("ipc", _IPC, "host, private, shareable, none or container:NAME"),
+    ("network", _NETWORK, "bridge, host, none or a network's name"),
+    ("restart", _RESTART, "no, always, unless-stopped or on-failure:N"),
+)
+"""Keys of ``container``, what each must look like, and that in words."""
+
+LIMITS = (
+    *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc"),
+    *("rss", "rtprio", "rttime", "sigpending", "stack"),
 )
 """What ``ulimits`` may name: Docker's list."""
 
@@ -75,9 +90,7 @@ def _hosts(hosts: tuple[HostEntry, ...]) -> Iterator[Fault]:
                     "write local, or ssh://user@host:port",
                 )
             else:
-                yield from _said(
-                    (*place, "address"), lambda address=entry.address: SshRunner.parse(address)
-                )
+                yield from _said((*place, "address"), partial(SshRunner.parse, entry.address))
         for i, group in enumerate(entry.groups):
             if not _ENTRY.fullmatch(group):
                 yield (*place, "groups", i), f"{group!r} is no name", "letters, digits, . _ -"
@@ -111,14 +124,10 @@ def _no_container(file: Stackfile) -> Iterator[Fault]:
 
 def _container(wish: ContainerWish) -> Iterator[Fault]:
     place: Place = ("container",)
-    if wish.name is not None and not _NAME.fullmatch(wish.name):
-        yield (*place, "name"), f"{wish.name!r} is no container's name", "letters, digits, . _ -"
-    if wish.image is not None and not _IMAGE.fullmatch(wish.image):
-        yield (*place, "image"), f"{wish.image!r} is no image's name", "as in: ubuntu:20.04"
-    for key in ("shm",):
+    for key, form, hint in _FORMS:
         value = getattr(wish, key)
-        if value is not None and not _SIZE.fullmatch(value):
-            yield (*place, key), f"{value!r} is no size", "as in: 128G, 512M"
+        if value is not None and not form.fullmatch(value):
+            yield (*place, key), f"{value!r} is not one", hint
     if wish.shm is not None and wish.ipc == "host":
         yield (
             (*place, "shm"),
@@ -129,26 +138,23 @@ def _container(wish: ContainerWish) -> Iterator[Fault]:
         yield from _devices(wish.devices)
     if wish.pids is not None and wish.pids < 1 and wish.pids != -1:
         yield (*place, "pids"), f"{wish.pids} is no number of processes", "-1 for no limit"
-    for name, value in wish.ulimits.items():
-        if name not in LIMITS:
-            yield (*place, "ulimits", name), "there is no such limit", ", ".join(sorted(LIMITS))
-        elif value < -1:
-            yield (*place, "ulimits", name), f"{value} is no limit", "-1 for none"
-    if not wish.workdir.startswith("/"):
-        yield (*place, "workdir"), f"{wish.workdir!r} does not begin with /", None
-    if wish.user is not None and not _USER.fullmatch(wish.user):
-        yield (*place, "user"), f"{wish.user!r} is no user", "a name or number, as in root"
+    yield from _ulimits(wish.ulimits)
     for name in wish.environment:
         if not _VARIABLE.fullmatch(name):
             yield (*place, "environment", name), "this is no variable's name", None
-    if wish.ipc is not None and not IPC.fullmatch(wish.ipc):
-        yield (*place, "ipc"), f"{wish.ipc!r} is no ipc mode", "host, private, shareable or none"
-    if not RESTARTS.fullmatch(wish.restart):
-        yield (*place, "restart"), f"{wish.restart!r} is no restart policy", "as in: unless-stopped"
     for i, name in enumerate(wish.cap_add):
         if not re.fullmatch(r"(CAP_)?[A-Z_]+", name):
             yield (*place, "cap_add", i), f"{name!r} is no capability", "as in: SYS_PTRACE"
     yield from _mounts(wish.mounts)
+
+
+def _ulimits(limits: dict[str, int]) -> Iterator[Fault]:
+    for name, value in limits.items():
+        place: Place = ("container", "ulimits", name)
+        if name not in LIMITS:
+            yield place, "there is no such limit", f"known are {', '.join(LIMITS)}"
+        elif value < -1:
+            yield place, f"{value} is no limit", "-1 for none"
 
 
 def _devices(devices: tuple[int, ...]) -> Iterator[Fault]:
@@ -206,7 +212,7 @@ def _network(file: Stackfile) -> Iterator[Fault]:
     taken: set[tuple[str | None, int]] = set()
     for i, text in enumerate(wish.ports):
         place: Place = ("container", "ports", i)
-        bad = list(_said(place, lambda text=text: port_of(text)))
+        bad = list(_said(place, partial(port_of, text)))
         yield from bad
         if bad:
             continue
@@ -228,7 +234,11 @@ def _ssh(file: Stackfile) -> Iterator[Fault]:
         return
     yield from _port(("ssh", "port"), wish.port)
     if not wish.keys and not wish.root_password:
-        yield ("ssh", "keys"), "nobody could log in: there is no key", "as in: [~/.ssh/id_ed25519.pub]"
+        yield (
+            ("ssh", "keys"),
+            "nobody could log in: there is no key",
+            "as in: [~/.ssh/id_ed25519.pub]",
+        )
     if not wish.users:
         yield ("ssh", "users"), "nobody may log in", "name at least one"
     for key in ("alive_interval", "alive_count"):
@@ -266,6 +276,8 @@ def _services(file: Stackfile) -> Iterator[Fault]:
 
 def _serve(file: Stackfile) -> Iterator[Fault]:
     wish = file.serve
+    if file.model is not None and (not file.model or file.model.startswith((".", "~", "-"))):
+        yield ("model",), f"{file.model!r} is no model", "a name, or a whole path on the target"
     try:
         loopback = wish.host == "localhost" or ipaddress.ip_address(wish.host).is_loopback
     except ValueError:

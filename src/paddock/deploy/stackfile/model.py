@@ -7,7 +7,7 @@ empty file a good one: this machine, no container, the built-in model served on 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ class HostEntry:
     name: str
     address: str = "local"
     groups: tuple[str, ...] = ()
-    override: dict[str, object] = field(default_factory=dict)
+    override: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

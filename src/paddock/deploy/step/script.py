@@ -55,7 +55,8 @@ class ScriptStep:
 
     def undo(self, machine: Machine, before: Mapping[str, Any], log: Log) -> None:
         """See Step."""
-        output = machine.sh(f"set -eu\n{self.undoes}", stdin=before.get("state", ""), timeout=600)
+        was = f"{before.get('state', '')}\n"  # a whole line: read fails on one without an end
+        output = machine.sh(f"set -eu\n{self.undoes}", stdin=was, timeout=600)
         for line in (output.stdout + output.stderr).splitlines():
             log(line)
         if not output.ok:

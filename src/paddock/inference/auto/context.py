@@ -43,11 +43,12 @@ _PARALLEL_KEYS = (
 
 @dataclass
 class _Wish:
-    """What set_context asked for: a kind of device (cpu, cuda, npu) and its number."""
+    """What set_context asked for: a kind of device (cpu, cuda, npu), its number, a mode."""
 
     target: str | None = None
     index: int = 0
     strict: bool = False
+    mode: str | None = None
 
 
 _wish = _Wish()
@@ -59,12 +60,15 @@ def set_context(*, strict: bool = False, **values: Any) -> None:
     ``device_target`` is Ascend, GPU or CPU, ``device_id`` its number. If the device turns out to
     be absent when a model is loaded, a warning says so once and the best device there is gets
     used; with ``strict`` (Paddock's own) it is a DeviceError. ``mode`` 0 and 1 run the same code
-    here. Other keys of MindSpore's are named in a warning once; unknown ones raise UsageError.
+    except with ``runtime="mindspore"``. Other keys of MindSpore's are named in a warning once;
+    unknown ones raise UsageError.
     """
     _known("context", values, _CONTEXT_KEYS)
     mode = values.get("mode", 0)
     if mode not in _MODES:
         raise UsageError(f"mode is {mode!r}", hint="use 0 (GRAPH_MODE) or 1 (PYNATIVE_MODE)")
+    if "mode" in values:
+        _wish.mode = "pynative" if mode in (PYNATIVE_MODE, "PYNATIVE_MODE") else "graph"
     if (target := values.get("device_target")) is not None:
         if target not in _TARGETS:
             raise UsageError(
@@ -79,6 +83,16 @@ def set_context(*, strict: bool = False, **values: Any) -> None:
     _wish.strict = strict
     # False and None switch nothing on, so nothing is lost by ignoring them.
     notice.ignored("context", [k for k, v in values.items() if k not in _HONOURED and v])
+
+
+def for_mindspore(name: str | None) -> tuple[str, str | None]:
+    """The device (``auto`` unless ``name`` or set_context say one) and the mode for MindFormers.
+
+    Whether there is such a device is MindSpore's to say: torch need not be here.
+    """
+    if name is None and _wish.target is not None:
+        name = _wish.target if _wish.target == "cpu" else f"{_wish.target}:{_wish.index}"
+    return name or "auto", _wish.mode
 
 
 def current_device(name: str | None = None) -> str:

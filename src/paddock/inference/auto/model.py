@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paddock import settings
-from paddock.errors import CheckpointError, UsageError
+from paddock.errors import CheckpointError, RuntimeLost, UsageError
 from paddock.inference.auto import context, generation, notice
 from paddock.inference.auto.generation import Ids
 from paddock.inference.auto.keys import DTYPES
@@ -109,12 +109,16 @@ class LlamaForCausalLM:
             prompts, chosen, seed or 0, self.config["seq_length"], explicit
         )
         engine = self._ready(len(requests))
-        if streamer is None:
-            answers = engine.run(requests)
-        else:
-            streamer.put(_rectangle(input_ids, prompts, chosen.pad_token_id or 0))
-            answers = _streamed(engine, requests, streamer.put)
-            streamer.end()
+        try:
+            if streamer is None:
+                answers = engine.run(requests)
+            else:
+                streamer.put(_rectangle(input_ids, prompts, chosen.pad_token_id or 0))
+                answers = _streamed(engine, requests, streamer.put)
+                streamer.end()
+        except RuntimeLost:
+            self.close()  # so that the next call loads the model again
+            raise
         return [
             np.asarray([*prompt, *answer], np.int32)
             for prompt, answer in zip(prompts, answers, strict=True)
@@ -133,9 +137,16 @@ class LlamaForCausalLM:
 
     def _ready(self, rows: int) -> Engine:
         """The engine, with the weights loaded and room for ``rows`` texts at once, at most 8."""
+        if self._runtime_name == "mindspore":
+            # Every row of MindFormers' rectangle is computed, used or not.
+            return self._opened(min(rows, MOST_TOGETHER), self._in_mindspore)
         device = context.current_device(self._device)
+        self._device = device
         # A CPU's cache takes memory only as it is used; elsewhere room is paid for in advance.
         together = MOST_TOGETHER if device == "cpu" else min(rows, MOST_TOGETHER)
+        return self._opened(together, self._in_paddock)
+
+    def _opened(self, together: int, options: Callable[[], dict[str, Any]]) -> Engine:
         wanted = max(together, self.config["batch_size"])
         if self._engine is not None and self._engine.runtime.limits.max_batch < wanted:
             self.close()
@@ -145,18 +156,27 @@ class LlamaForCausalLM:
                     f"the model has no weights for {len(missing)} tensors, first {missing[0]}",
                     hint="set checkpoint_name_or_path or call load_param_into_net",
                 )
-            self._device = device
             runtime = load_runtime(
                 self.weights,
                 self._runtime_name,
-                device=device,
-                dtype=self._dtype or self._computed_in(device),
                 max_seq_len=self.config["seq_length"],
                 max_batch=wanted,
                 threads=settings.load().threads,
+                **options(),
             )
             self._engine = Engine(runtime)
         return self._engine
+
+    def _in_paddock(self) -> dict[str, Any]:
+        assert self._device is not None
+        return {"device": self._device, "dtype": self._dtype or self._computed_in(self._device)}
+
+    def _in_mindspore(self) -> dict[str, Any]:
+        """Keys that were set, those that only MindFormers has a use for among them."""
+        device, mode = context.for_mindspore(self._device)
+        given = {key: self.config[key] for key in sorted(self.config.given)}
+        own = {"device": device, "mode": mode, "dtype": self._dtype or "auto"}
+        return {**own, "values": given, "use_past": self.config["use_past"]}
 
     def _computed_in(self, device: str) -> str:
         """``compute_dtype`` if it was set and the device computes in it at full speed.

@@ -38,6 +38,11 @@ class Weights:
         self.format = base.format if base else "mindspore"
         self.path = base.path if base else Path("load_param_into_net")
 
+    @property
+    def plain(self) -> Checkpoint | None:
+        """The file's own checkpoint where nothing was given over it, else None."""
+        return None if self.given else self.base
+
     def config(self) -> ModelConfig:
         """The shape, with what the LlamaConfig says over what the file says."""
         return self._config

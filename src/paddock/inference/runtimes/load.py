@@ -11,10 +11,16 @@ from paddock.errors import DeviceError, MissingExtra, UsageError, nearest
 from paddock.inference.checkpoint.base import Checkpoint
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.runtimes.base import Runtime
+from paddock.inference.runtimes.ranks.launch import Group, open_group
 
-RUNTIMES = ("native", "torch")
-NATIVE_ONLY = ("kv", "instructions")
-TORCH_ONLY = ("graphs", "compiled")
+RUNTIMES = ("native", "torch", "mindspore")
+ONLY = {
+    "native": ("kv", "instructions"),
+    "torch": ("graphs", "compiled"),
+    "mindspore": ("python", "mode", "use_past", "values", "context", "timeouts"),
+    "vllm": ("vllm", "vllm_args"),
+}
+"""Options that one runtime has and the others do not."""
 
 # Character devices of the drivers: NVIDIA's, NVIDIA's under WSL, Ascend's.
 _ACCELERATORS = ("/dev/nvidiactl", "/dev/dxg", "/dev/davinci_manager")
@@ -28,19 +34,32 @@ def load_runtime(
 
     ``quant`` is ``int4`` or ``int8`` to quantize what is not yet, or ``fp8`` on GPUs. ``options``
     are those of that runtime's ``build``: ``device``, ``dtype``, ``max_seq_len``, ``max_batch``,
-    ``cache``, ``threads``, ``vocab_size``, and ``kv`` and ``instructions`` of the native one,
-    ``graphs`` and ``compiled`` of torch; None is "not given". Raises UsageError for an unknown name
-    or an option of the other runtime, and MissingExtra where a library is not installed.
+    ``cache``, ``threads``, ``vocab_size``, and those in ONLY; None is "not given". ``tp``, ``pp``,
+    ``nnodes``, ``node_rank`` and ``rdzv_endpoint`` spread the model over several ranks of the torch
+    runtime (runtimes/ranks). Raises UsageError for an unknown name or an option of another runtime,
+    and MissingExtra where a library is not installed.
     """
     options = {key: value for key, value in options.items() if value is not None}
+    group = Group.take(options)
+    if group is not None:
+        return _load_group(checkpoint, name, group, quant, options)
     name = choose_runtime(checkpoint.config(), name, options.get("device", "auto"))
-    foreign = TORCH_ONLY if name == "native" else NATIVE_ONLY
-    for key in foreign:
-        if key in options:
+    for owner, keys in ONLY.items():
+        for key in keys:
+            if owner != name and key in options:
+                raise UsageError(
+                    f"{key} is {options[key]!r}, which the {name} runtime does not have",
+                    hint=f"leave it out, or choose the {owner} runtime",
+                )
+    if name == "mindspore":
+        if quant is not None:
             raise UsageError(
-                f"{key} is {options[key]!r}, which the {name} runtime does not have",
-                hint="leave it out, or choose the other runtime",
+                f"quant is {quant!r}, which the mindspore runtime does not have",
+                hint="leave it out, or choose the native or the torch runtime",
             )
+        from paddock.inference.runtimes.mindspore.build import build as build_mindspore
+
+        return build_mindspore(checkpoint, **options)
     if quant == "fp8":
         if name == "native":
             raise UsageError("quant is 'fp8', which is for GPUs", hint="use int4 or int8 on a CPU")
@@ -58,8 +77,24 @@ def load_runtime(
     return build_torch(checkpoint, **options)
 
 
+def _load_group(
+    checkpoint: Checkpoint, name: str, group: Group, quant: str | None, options: dict[str, Any]
+) -> Runtime:
+    """Several ranks, which only the torch runtime has."""
+    if name not in ("auto", "torch"):
+        raise UsageError(
+            f"runtime is {name!r}, and tp is {group.split.tp}, pp {group.split.pp}",
+            hint="several ranks run on torch",
+        )
+    if not _has_torch():
+        raise MissingExtra("torch", "torch")
+    if quant not in (None, "int4", "int8", "fp8"):
+        raise UsageError(f"quant is {quant!r}", hint="use int4, int8 or fp8, or leave it out")
+    return open_group(checkpoint, group, quant=quant, **options)
+
+
 def choose_runtime(config: ModelConfig, name: str = "auto", device: str = "auto") -> str:
-    """``native`` or ``torch`` for a model on ``device`` (``auto`` is ``best_device``).
+    """``name``, or for ``auto`` ``native`` or ``torch``, by ``device`` (``auto``: ``best_device``).
 
     On CPUs that is the native one. Where it cannot serve, torch does, and a UserWarning says why,
     once per process. Raises UsageError for an unknown name, MissingExtra or DeviceError where
@@ -68,9 +103,9 @@ def choose_runtime(config: ModelConfig, name: str = "auto", device: str = "auto"
     if name not in ("auto", *RUNTIMES):
         raise UsageError(
             f"runtime is {name!r}{nearest(name, RUNTIMES)}",
-            hint=f"use auto, {' or '.join(RUNTIMES)}",
+            hint=f"use auto, {', '.join(RUNTIMES[:-1])} or {RUNTIMES[-1]}",
         )
-    if name == "native":
+    if name in ("native", "mindspore"):
         return name
     if name == "auto":
         kind = (best_device() if device == "auto" else device).partition(":")[0]

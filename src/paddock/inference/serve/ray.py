@@ -24,7 +24,8 @@ class RayConfig:
 
     ``address`` is the cluster's (``auto``: the one this machine belongs to; ``local``: a new one
     on this machine). ``cpus`` and ``gpus`` are what one replica takes of a node. Between
-    ``min_replicas`` and ``max_replicas`` run, so many that each has about ``ongoing`` requests.
+    ``min_replicas`` and ``max_replicas`` run, so many that each has about ``ongoing`` requests; one
+    is added after ``upscale_s`` seconds with more, taken away after ``downscale_s`` with fewer.
     """
 
     address: str = "auto"
@@ -33,6 +34,8 @@ class RayConfig:
     cpus: float = 1
     gpus: float = 0
     ongoing: int = 8
+    upscale_s: float = 5
+    downscale_s: float = 120
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_replicas <= self.max_replicas:
@@ -72,8 +75,8 @@ def deployment(config: ServeConfig, ray: RayConfig) -> Any:
             "min_replicas": ray.min_replicas,
             "max_replicas": ray.max_replicas,
             "target_ongoing_requests": ray.ongoing,
-            "upscale_delay_s": 5,
-            "downscale_delay_s": 120,
+            "upscale_delay_s": ray.upscale_s,
+            "downscale_delay_s": ray.downscale_s,
         },
         max_ongoing_requests=config.max_batch + config.max_waiting,
         health_check_period_s=2,
@@ -111,15 +114,24 @@ def deploy(config: ServeConfig, ray: RayConfig) -> None:
         raise PaddockError(f"Ray Serve could not deploy: {error}") from None
 
 
-def run(config: ServeConfig, ray: RayConfig) -> None:
-    """Deploys, waits for SIGTERM or Ctrl-C, takes the application down again."""
+def run(config: ServeConfig, ray: RayConfig, *, detach: bool = False) -> None:
+    """Deploys, waits for SIGTERM or Ctrl-C, takes the application down again.
+
+    With ``detach`` it returns when the application runs, which goes on; what ran before under its
+    name is replaced replica by replica. Raises UsageError for that on a cluster of this process.
+    """
+    if detach and ray.address == "local":
+        raise UsageError(
+            "a cluster of this process's own ends with it", hint="use --detach with ray start"
+        )
     deploy(config, ray)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
     library = _library()
-    library.serve.delete(APPLICATION)
+    if not detach:
+        ended = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+        ended.wait()
+        library.serve.delete(APPLICATION)
     library.shutdown()
 
 

@@ -7,14 +7,16 @@ crash in native code ends the requests it had and not the server.
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
 
-from paddock.errors import PaddockError
+from paddock.errors import PaddockError, RanksLost, RuntimeLost
 from paddock.inference.engine.request import Request
 from paddock.inference.llm import LLM
+from paddock.inference.runtimes.base import Recoverable, Runtime
 from paddock.inference.serve.grammar import Grammars
 from paddock.inference.serve.wire import Ask, decode, encode, event_to_list
 
@@ -30,24 +32,34 @@ def run(pipe: Connection, model: str | None, options: dict[str, Any]) -> None:
     try:
         llm = LLM.open(model, **options)
     except PaddockError as error:
-        pipe.send_bytes(
-            encode("failed", error=type(error).__name__, message=error.message, hint=error.hint)
-        )
+        pipe.send_bytes(_failed(error))
         return
-    limits = llm.runtime.limits
-    pipe.send_bytes(encode("ready", limits=asdict(limits)))
+    pipe.send_bytes(_ready(llm.runtime))
     try:
         _Loop(pipe, llm).run()
     except (EOFError, BrokenPipeError):
         pass
+    except RuntimeLost as error:
+        sys.exit(f"the worker ends: {error}")
+    except PaddockError as error:
+        pipe.send_bytes(_failed(error))
     finally:
         llm.close()
+
+
+def _ready(runtime: Runtime) -> bytes:
+    return encode("ready", limits=asdict(runtime.limits))
+
+
+def _failed(error: PaddockError) -> bytes:
+    return encode("failed", error=type(error).__name__, message=error.message, hint=error.hint)
 
 
 class _Loop:
     def __init__(self, pipe: Connection, llm: LLM) -> None:
         self._pipe = pipe
         self._engine = llm.engine
+        self._runtime = llm.runtime
         self._tokenizer = llm.tokenizer
         self._grammars: Grammars | None = None
         self._numbers: dict[int, int] = {}  # engine's -> the server's
@@ -103,11 +115,20 @@ class _Loop:
         rows = []
         try:
             events = self._engine.step()
+        except RanksLost as error:
+            self._recover(str(error))
+            return
+        except RuntimeLost as error:
+            # Nothing more can be computed in this process: the supervisor starts another.
+            self._fail_all(str(error), lost=True)
+            raise
         except PaddockError as error:
             # Whose fault it is cannot be told: all that were part of the step end, others go on.
             self._fail_all(str(error))
             return
         for event in events:
+            if event.request not in self._numbers:
+                continue  # the end of one that was told already that it is broken
             number = self._numbers[event.request]
             row = event_to_list(event)
             row[0] = number
@@ -122,11 +143,26 @@ class _Loop:
         if rows or stats:
             self._pipe.send_bytes(encode("step", events=rows, stats=stats))
 
-    def _fail_all(self, message: str) -> None:
+    def _recover(self, why: str) -> None:
+        """Ranks were lost: who was in the middle of an answer is told, the others wait for more.
+
+        Raises PaddockError if there will be no other group.
+        """
+        for added in self._engine.lost():
+            number = self._numbers.pop(added)
+            del self._asked[number], self._open[number]
+            self._pipe.send_bytes(encode("broken", number=number, message=why))
+        self._pipe.send_bytes(encode("lost", why=why))
+        assert isinstance(self._runtime, Recoverable), "only such runtimes lose ranks"
+        self._runtime.recover()
+        self._pipe.send_bytes(_ready(self._runtime))
+
+    def _fail_all(self, message: str, lost: bool = False) -> None:
         for number, added in list(self._asked.items()):
             self._engine.cancel(added)
             self._pipe.send_bytes(encode("broken", number=number, message=message))
-        self._engine.step()
+        if not lost:
+            self._engine.step()
         self._numbers.clear()
         self._asked.clear()
         self._open.clear()

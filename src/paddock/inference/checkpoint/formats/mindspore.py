@@ -43,6 +43,16 @@ class MindSporeCheckpoint(Reader):
         """
         return self._config
 
+    @property
+    def yaml(self) -> Path | None:
+        """MindFormers' YAML that describes the file, None if something else does."""
+        return None if self._given is not None else _yaml_beside(self._ckpt.path)
+
+    @property
+    def file(self) -> Path:
+        """The .ckpt itself."""
+        return self._ckpt.path
+
     def infos(self) -> list[TensorInfo]:
         """In file order."""
         return [entry.info for entry in self._ckpt.entries]
@@ -109,23 +119,31 @@ def model_config(path: Path) -> dict[str, Any] | None:
 
 
 def _config_beside(ckpt: Path) -> ModelConfig:
-    named = ckpt.with_suffix(".yaml")
-    others = sorted(ckpt.parent.glob("*.yaml")) + sorted(ckpt.parent.glob("*.yml"))
-    for candidates in ([named] if named.is_file() else [], others):
-        found = [(path, values) for path in candidates if (values := model_config(path))]
-        if len(found) > 1:
-            raise CheckpointError(
-                f"{ckpt}: which configuration? {', '.join(path.name for path, _ in found)}",
-                hint=f"name it {named.name}",
-            )
-        if found:
-            return from_mindformers(found[0][1], f"{found[0][0]}: model_config")
+    found = _yaml_beside(ckpt)
+    if found is not None:
+        return from_mindformers(model_config(found) or {}, f"{found}: model_config")
     if (ckpt.parent / "config.json").is_file():
         return from_hf(load_json(ckpt.parent / "config.json"), str(ckpt.parent / "config.json"))
     raise CheckpointError(
         f"{ckpt} has no configuration beside it",
-        hint=f"put MindFormers' YAML there as {named.name}, or a config.json",
+        hint=f"put MindFormers' YAML there as {ckpt.with_suffix('.yaml').name}, or a config.json",
     )
+
+
+def _yaml_beside(ckpt: Path) -> Path | None:
+    """``<name>.yaml``, else the folder's only YAML with a model_config, else None."""
+    named = ckpt.with_suffix(".yaml")
+    others = sorted(ckpt.parent.glob("*.yaml")) + sorted(ckpt.parent.glob("*.yml"))
+    for candidates in ([named] if named.is_file() else [], others):
+        found = [path for path in candidates if model_config(path)]
+        if len(found) > 1:
+            raise CheckpointError(
+                f"{ckpt}: which configuration? {', '.join(path.name for path in found)}",
+                hint=f"name it {named.name}",
+            )
+        if found:
+            return found[0]
+    return None
 
 
 def _find(path: Path) -> Path:

@@ -119,14 +119,19 @@ def _typed(found: Document, values: Mapping[str, Any]) -> Stackfile:
         prepared["hosts"] = [_entry(each) for each in prepared["hosts"]]
     elif isinstance(prepared.get("hosts"), str):
         prepared["hosts"] = [_entry(prepared["hosts"])]
-    # A key without a value ("ports:") is an empty table or list to whoever wrote it.
-    prepared = {k: v for k, v in prepared.items() if v is not None or k in ("ssh", "model")}
     _known_keys(Stackfile, prepared, (), found)
     try:
-        return msgspec.convert(prepared, Stackfile)
+        return msgspec.convert(_set(prepared), Stackfile)
     except msgspec.ValidationError as error:
-        reason, place = _reason(str(error))
+        reason, place = _reason(str(error), prepared)
         raise found.fault(place, reason) from error
+
+
+def _set(value: Any) -> Any:
+    """Without keys that have no value ("ports:"): to whoever wrote them they are not set."""
+    if isinstance(value, dict):
+        return {key: _set(inner) for key, inner in value.items() if inner is not None}
+    return [_set(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _entry(value: Any) -> Any:
@@ -138,17 +143,32 @@ def _entry(value: Any) -> Any:
     return {"name": name or value, "address": value}
 
 
-def _reason(text: str) -> tuple[str, Place]:
+def _reason(text: str, values: Any) -> tuple[str, Place]:
     """msgspec's words (``Expected `int`, got `str` - at `$.ssh.port` ``) as ours, and the place."""
     said, _, where = text.partition(" - at `")
     parts = re.findall(r"\[(\d+|\.\.\.)\]|\.([\w-]+)", where.rstrip("`").removeprefix("$"))
     place = tuple(int(i) if i.isdecimal() else (i or key) for i, key in parts)
+    if said.startswith("Invalid enum value"):
+        return _choice(place, values), place
     kinds = {"`int`": "a whole number", "`str`": "a text", "`bool`": "true or false"}
     kinds |= {"`object`": "a table", "`array`": "a list", "`null`": "nothing"}
     for theirs, ours in kinds.items():
         said = said.replace(theirs, ours)
     said = re.sub(r"`([\w| ]+)`", lambda m: " or ".join(_kind(k) for k in m[1].split("|")), said)
     return said.replace("Expected", "this must be").replace(", got", ", and is"), place
+
+
+def _choice(place: Place, values: Any) -> str:
+    """What a key may be that was given something else."""
+    hint: Any = Stackfile
+    for part in place:
+        values = values[part]
+        if isinstance(part, str):
+            owner = hint if is_dataclass(hint) else _table(hint)
+            hint = typing.get_type_hints(owner)[part]
+    inner = (hint, *typing.get_args(hint))
+    known = [str(v) for h in inner if typing.get_origin(h) is typing.Literal for v in h.__args__]
+    return f"{values!r} is none of {', '.join(known)}{nearest(str(values), known)}"
 
 
 def _kind(word: str) -> str:
