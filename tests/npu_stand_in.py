@@ -59,11 +59,7 @@ def fallback(op: Any, *args: Any, **kwargs: Any) -> Any:
     called.add(op.name())
     flat, spec = pytree.tree_flatten((args, kwargs))
     given = {id(raw_of(one)): one for one in flat if is_npu(one)}
-    mixed = [
-        one
-        for one in flat
-        if isinstance(one, torch.Tensor) and not is_npu(one) and one.dim()
-    ]
+    mixed = [one for one in flat if isinstance(one, torch.Tensor) and not is_npu(one) and one.dim()]
     name = op.name().partition(".")[0]
     if given and mixed and name not in COPIES:
         raise RuntimeError(f"{op.name()}: a tensor of {mixed[0].device} among those of npu")
