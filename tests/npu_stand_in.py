@@ -1,4 +1,4 @@
-"""A stand-in for an Ascend NPU: PyTorch's PrivateUse1 slot, the one that torch_npu takes, in Python.
+"""A stand-in for an Ascend NPU: PyTorch's PrivateUse1 slot, which torch_npu takes, in Python.
 
 Its tensors are of device ``npu``; memory and arithmetic are the CPU's behind the dispatcher's back.
 What proves something: an operation that mixes its tensors with the CPU's fails, as it does on a
@@ -24,7 +24,7 @@ called: set[str] = set()
 
 
 numbers: dict[int, tuple[Any, torch.Tensor]] = {}
-"""By its storage, which autograd's copies of a tensor share: the storage itself, and a CPU tensor."""
+"""By its storage, which autograd's copies of a tensor share: that storage, and a CPU tensor."""
 
 
 def is_npu(one: Any) -> bool:
@@ -59,11 +59,7 @@ def fallback(op: Any, *args: Any, **kwargs: Any) -> Any:
     called.add(op.name())
     flat, spec = pytree.tree_flatten((args, kwargs))
     given = {id(raw_of(one)): one for one in flat if is_npu(one)}
-    mixed = [
-        one
-        for one in flat
-        if isinstance(one, torch.Tensor) and not is_npu(one) and one.dim()
-    ]
+    mixed = [one for one in flat if isinstance(one, torch.Tensor) and not is_npu(one) and one.dim()]
     name = op.name().partition(".")[0]
     if given and mixed and name not in COPIES:
         raise RuntimeError(f"{op.name()}: a tensor of {mixed[0].device} among those of npu")
