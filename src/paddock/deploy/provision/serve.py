@@ -223,7 +223,8 @@ PADDOCK_SUPERVISOR
     printf '#!/bin/sh\nexec sh %s/supervise %s\n' "$folder" "$folder" >"$start/90-serve"
     chmod 755 "$start" "$start/90-serve"
   fi
-  before=$(wc -c <"$folder/log" 2>/dev/null || echo 0)
+  : >>"$folder/log"
+  before=$(wc -c <"$folder/log")
   away=$(command -v setsid || command -v nohup)
   "$away" sh "$folder/supervise" "$folder" >/dev/null 2>&1 </dev/null &
   waited=0
