@@ -24,9 +24,10 @@ from pathlib import Path
 import pytest
 
 from paddock import settings
-from paddock.deploy.rehearse import driver, image, store
+from paddock.deploy.rehearse import driver, image, needs, store
 from paddock.deploy.rehearse.site import Site
 from paddock.errors import RehearsalError
+from paddock.shell import LocalRunner
 
 IMAGE = "paddock-base:1"
 """The base image: Debian with Python (and venv), an SSH server, certificates, ip and ps."""
@@ -68,10 +69,16 @@ def cache() -> Path:
 
 
 @pytest.fixture(scope="session")
-def base_tar() -> Path:
+def needs_root() -> None:
+    """Skips where no host can be simulated, with all that is missing."""
+    lacks = needs.missing(LocalRunner(), ascend=True, engine=False)
+    if lacks:
+        pytest.skip(f"no host can be simulated here: {'; '.join(lacks)}")
+
+
+@pytest.fixture(scope="session")
+def base_tar(needs_root: None) -> Path:
     """The base image's file system; half a minute the first time on a machine."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
     try:
         return image.build(cache() / "images")
     except RehearsalError as error:

@@ -12,7 +12,7 @@ from paddock.deploy.host import probe
 from paddock.deploy.plan import Applied, Deployment, HostPlan, decide
 from paddock.deploy.plan.events import Tell, nobody
 from paddock.deploy.plan.fleet import Failure, Result
-from paddock.deploy.rehearse import image, model, needs, snapshot, standins, store
+from paddock.deploy.rehearse import image, model, needs, recorded, snapshot, standins, store
 from paddock.deploy.rehearse.model import MachineModel
 from paddock.deploy.rehearse.site import Site, sweep
 from paddock.deploy.resolve import Stack
@@ -181,7 +181,9 @@ def _todo(result: Result[Applied], planned: HostPlan) -> tuple[str, ...]:
 
 
 def models(file: Stackfile, named: str | None) -> dict[str, MachineModel]:
-    """The machine of each host: as named, else by its preset. Raises UsageError for none."""
+    """The machine of each host: as named (a model, or the folder of a recording), else by its
+    preset. Raises UsageError for none, and FactsError for a folder that is no recording.
+    """
     found = {}
     for entry in file.hosts:
         name = named or for_host(file, entry).preset
@@ -190,7 +192,8 @@ def models(file: Stackfile, named: str | None) -> dict[str, MachineModel]:
                 f"what machine {entry.name} is, nobody says",
                 hint=f"name one with --as: {', '.join(model.names())}",
             )
-        found[entry.name] = model.load(name)
+        folder = Path(name)
+        found[entry.name] = recorded.load(folder) if folder.is_dir() else model.load(name)
     return found
 
 
