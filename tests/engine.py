@@ -25,7 +25,7 @@ import pytest
 
 from paddock import settings
 from paddock.deploy.rehearse import driver, image, needs, store
-from paddock.deploy.rehearse.site import Site
+from paddock.deploy.rehearse.site import Site, remove_groups
 from paddock.errors import RehearsalError
 from paddock.shell import LocalRunner
 
@@ -174,6 +174,7 @@ def _stop(daemon: subprocess.Popen[bytes], folder: Path) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(daemon.pid, signal.SIGKILL)
             daemon.wait()
+    remove_groups(folder.name)
     remove = 'for f in "$1"/x/netns/*; do umount "$f"; done; rm -rf --one-file-system "$1"'
     subprocess.run(["sh", "-c", remove, "sh", str(folder)], capture_output=True, check=False)
 

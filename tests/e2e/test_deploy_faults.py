@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from paddock.deploy.rehearse import model, snapshot, standins
 from paddock.deploy.rehearse.host import SimulatedHost
 from paddock.deploy.rehearse.site import Site
 from paddock.deploy.stackfile import Stackfile, loads
-from paddock.shell import SshRunner
 
 pytestmark = pytest.mark.e2e
 
@@ -89,7 +89,7 @@ LISTS: dict[str, Any] = {
 def test_a_refused_key(lab: Site, cpu: SimulatedHost, tmp_path: Path) -> None:
     keys = cpu.folder / "tree/root/.ssh/authorized_keys"
     kept = keys.read_text()
-    alone = SshRunner(cpu.address, "root", options=lab.ssh_options())  # no shared connection
+    alone = replace(lab.runner(cpu), control=None)  # a shared connection asks for no key again
     file = stack_file(cpu, "key", **LISTS)
     deployed = Deployment(file, tmp_path, reach=lambda entry: alone)
     keys.write_text("")
