@@ -46,7 +46,7 @@ def stack_file(site: Site) -> Stackfile:
 def deployment(site: Site, state: Path, limit: tuple[str, ...] = ()) -> Deployment:
     reach = {name: site.runner(host) for name, host in site.hosts.items()}
     # It will not answer: not for as long as a busy machine may need.
-    reach["node3"] = replace(reach["node3"], connect_timeout=10)
+    reach["node3"] = replace(reach["node3"], connect_timeout=5)
     return Deployment(
         stack_file(site),
         state,
