@@ -1,4 +1,4 @@
-"""Writes docs/reference/stackfile.md and paddock.schema.json; --check only says if they are stale."""
+"""Writes stackfile.md and paddock.schema.json (docs/reference); --check says if they are stale."""
 
 from __future__ import annotations
 

@@ -55,6 +55,17 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "tokenizer.model"
 
 
+@pytest.fixture(scope="session")
+def mindspore_python() -> Path:
+    """A Python with MindSpore and MindFormers, made if need be; the test is skipped without."""
+    import mindspore_env
+
+    try:
+        return mindspore_env.interpreter()
+    except mindspore_env.Unavailable as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     """One thread for a test that has imported torch.

@@ -3,7 +3,7 @@
 ``python fake_worker.py MODE``. The next token after a text is a number made of all of it, so that
 a wrong text, position or slot gives another. MODE is ``good`` or a way to fail: at the start
 (``deaf``, ``old``, ``mute``), when it is opened (``refuse``, ``import``, ``missing``) or in a step
-(``die``, ``hang``, ``garbage``, ``short``, ``huge``, ``raise``, ``rows``).
+(``die``, ``hang``, ``garbage``, ``short``, ``huge``, ``raise``, ``rows``); die@1 is rank 1 alone.
 """
 
 from __future__ import annotations
@@ -14,9 +14,18 @@ import os
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 HEADER = struct.Struct(">II")
+
+
+def fake_python(folder: Path, mode: str) -> Path:
+    """A program that is given the worker's file and runs this one instead."""
+    program = folder / f"python-{mode}"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} {__file__} {mode}\n")
+    program.chmod(0o755)
+    return program
 
 
 def next_token(text: list[int], vocab: int) -> int:
@@ -39,8 +48,7 @@ class Fake:
             return {"error": "Refused", "message": "this cannot be"}
         if self.mode == "import":
             return {"error": "ModuleNotFoundError", "message": "No module named 'mindformers'"}
-        with open(asked["checkpoint"], "rb") as file:  # noqa: PTH123  as a user's script would
-            assert file.read(1)
+        assert Path(asked["checkpoint"]).stat().st_size
         print("noise on the standard output")
         missing = ["lm_head.weight"] if self.mode == "missing" else []
         versions = {"mindspore": "2.7.0", "mindformers": "1.0.0", "python": "3.11.7"}
@@ -75,9 +83,9 @@ class Fake:
 
     def profile(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Leaves a file."""
-        os.makedirs(asked["folder"], exist_ok=True)  # noqa: PTH103
-        with open(os.path.join(asked["folder"], "profile.json"), "w") as file:  # noqa: PTH118, PTH123
-            file.write("{}")
+        folder = Path(asked["folder"])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "profile.json").write_text("{}")
         return {"ok": True}
 
     def profile_end(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +140,8 @@ def main(mode: str) -> None:
     """As worker.py's."""
     requests, out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    way, _, rank = mode.partition("@")  # die@1: rank 1 alone
+    mode = way if rank in ("", os.environ.get("RANK_ID")) else "good"
     if mode == "mute":
         time.sleep(600)
     if mode == "deaf":

@@ -10,6 +10,7 @@ no other may start a process.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -403,6 +404,58 @@ class RecordedRunner:
         return self.files.get(path)
 
 
+class Child:
+    """A program that runs until it is ended, with all that it starts, on this machine.
+
+    What it prints goes to our standard error. It ends with us, however we end.
+    """
+
+    def __init__(self, argv: Sequence[str], variables: Mapping[str, str]) -> None:
+        """``variables`` are added to the child's environment. Raises NoProgram, RunnerError."""
+        try:
+            self._process = subprocess.Popen(  # noqa: S603
+                argv,
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+        except FileNotFoundError:
+            raise NoProgram(f"there is no program {argv[0]!r} on this machine") from None
+        except OSError as error:
+            raise RunnerError(f"{argv[0]} cannot be started: {error.strerror}") from error
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: ended by that signal."""
+        return self._process.poll()
+
+    def wait(self) -> int:
+        """Waits for its end."""
+        return self._process.wait()
+
+    def end(self) -> None:
+        """Asks it to end (SIGTERM)."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """Ends it and all that it started at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def _end_with_parent() -> None:
+    """In the child before it becomes the program: SIGTERM when the parent is gone."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _recorded(run: Mapping[str, object], folder: Path) -> Output:
     stdout = run.get("stdout", "")
     if "stdout_file" in run:
@@ -621,6 +674,12 @@ class Coprocess:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE)
         self.kill()
+
+    def signal(self) -> None:
+        """Ends it at once and leaves its pipes: whoever reads from it sees their end."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
         """Ends it and its children at once. May be repeated."""

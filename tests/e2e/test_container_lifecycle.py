@@ -275,7 +275,9 @@ def test_a_failed_start_leaves_nothing(
     changes: dict[str, object],
     words: str,
     hint: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("paddock.deploy.container.step.ALIVE_S", 60)  # it ends sooner
     step = ContainerStep(replace(spec, **changes))
     with pytest.raises(StepFailed, match=words) as caught:
         step.apply(machine, print)

@@ -11,6 +11,7 @@ from paddock.cli import (
     bench,
     catalog,
     chat,
+    container,
     convert,
     doctor,
     down,
@@ -27,6 +28,7 @@ from paddock.cli import (
     profile,
     pull,
     quantize,
+    ranktable,
     rehearse,
     resolve,
     run,
@@ -73,6 +75,8 @@ ORDER = (
     "doctor",
     "host",
     "resolve",
+    "container",
+    "ranktable",
     "catalog",
 )
 """The commands as the help lists them; typer would put groups last."""
@@ -121,6 +125,8 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(host.EXAMPLES))(host.host)
     app.command(cls=Command, epilog=examples(doctor.EXAMPLES))(doctor.doctor)
     app.command(cls=Command, epilog=examples(resolve.EXAMPLES))(resolve.resolve)
+    app.add_typer(ranktable.app, name="ranktable", cls=Group, epilog=examples(ranktable.EXAMPLES))
+    app.add_typer(container.app, name="container", cls=Group, epilog=examples(container.EXAMPLES))
     app.add_typer(catalog.app, name="catalog", cls=Group, epilog=examples(catalog.EXAMPLES))
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -70,6 +71,8 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, SshRun
             (folder / name / "tmp").mkdir(parents=True)
             own = {"XDG_STATE_HOME": f"{folder / name}", "TMPDIR": f"{folder / name}/tmp"}
             found[name] = stack.enter_context(sshd.serving(folder / name / "ssh", own))
+        sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pd", dir="/tmp")))
+        found = {name: replace(runner, control=sockets) for name, runner in found.items()}
         found[LOST] = replace(found[GOOD[0]], port=sshd.free_port())
         yield found
 
@@ -95,7 +98,7 @@ def made(lab: Fleet, name: str) -> bool:
     return lab.runners[name].run(["sh", "-c", 'ls "$XDG_STATE_HOME/paddock/llama/target/x"']).ok
 
 
-@pytest.mark.parametrize("serial", [False, True])
+@pytest.mark.parametrize("serial", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_one_that_fails_does_not_stop_the_others(lab: Fleet, serial: bool) -> None:
     found = lab.deployment(serial=serial)
     planned = found.plan()
@@ -175,23 +178,25 @@ def test_those_that_were_not_begun_are_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_ctrl_c_waits_for_a_safe_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop, safe = threading.Event(), threading.Event()
+    stop, begun, safe = threading.Event(), threading.Event(), threading.Event()
 
     def work(entry: HostEntry) -> None:
+        begun.set()
         stop.wait(20)
         time.sleep(0.1)
         safe.set()
         raise Interrupted("stopped")
 
-    real, calls = threading.Thread.join, [0]
+    real, pressed = threading.Event.wait, []
 
-    def join(self: threading.Thread, timeout: float | None = None) -> None:
-        calls[0] += 1
-        if calls[0] == 1:
+    def wait(self: threading.Event, timeout: float | None = None) -> bool:
+        here = threading.current_thread() is threading.main_thread()
+        if here and begun.is_set() and not pressed:
+            pressed.append(True)
             raise KeyboardInterrupt
-        real(self, timeout)
+        return real(self, timeout)
 
-    monkeypatch.setattr(threading.Thread, "join", join)
+    monkeypatch.setattr(threading.Event, "wait", wait)
     with pytest.raises(KeyboardInterrupt):
         fleet.each(ENTRIES[:1], work, tell=nobody, stop=stop)
     assert safe.is_set()

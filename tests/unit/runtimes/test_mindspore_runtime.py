@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from fake_worker import next_token
+from fake_worker import fake_python, next_token
 from float64_llama import RandomCheckpoint
 from paddock.errors import (
     DeviceError,
@@ -30,23 +29,16 @@ from paddock.inference.runtimes.mindspore import build, channel
 from paddock.inference.runtimes.mindspore.runtime import MindSporeRuntime, Timeouts
 
 CONFIG = ModelConfig(64, 32, 1, 2, 2, 48, 16, max_seq_len=32, dtype="fp32")
-FAKE = Path(__file__).parents[2] / "fake_worker.py"
 Opener = Callable[..., MindSporeRuntime]
 
 
 @pytest.fixture
-def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
+def opened(tmp_path: Path) -> Iterator[Opener]:
     """Opens the runtime with a fake worker that behaves in a given way."""
     made: list[MindSporeRuntime] = []
 
     def open_it(way: str = "good", **options: object) -> MindSporeRuntime:
-        script = tmp_path / f"{way}.py"
-        script.write_text(
-            f"import runpy, sys\nsys.argv = ['fake', {way!r}]\n"
-            f"runpy.run_path({str(FAKE)!r}, run_name='__main__')\n"
-        )
-        monkeypatch.setattr(build, "WORKER", script)
-        chosen: dict[str, object] = {"device": "cpu", "python": sys.executable, **options}
+        chosen = {"device": "cpu", "python": fake_python(tmp_path, way), **options}
         runtime = load_runtime(RandomCheckpoint(CONFIG), "mindspore", **chosen)
         assert isinstance(runtime, MindSporeRuntime)
         made.append(runtime)

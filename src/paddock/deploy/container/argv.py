@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from paddock.deploy.container.spec import ContainerSpec, Mount
@@ -11,17 +11,20 @@ from paddock.errors import UsageError
 Verb = Literal["create", "run"]
 
 
-def argv(spec: ContainerSpec, verb: Verb = "create") -> list[str]:
+def argv(spec: ContainerSpec, verb: Verb = "create", *, hidden: Collection[str] = ()) -> list[str]:
     """The command that makes the container: ``create`` leaves it stopped, ``run`` starts it.
+
+    The variables ``hidden`` are named without their values, which the engine's client then takes
+    from its own environment.
 
     Binds are given by ``--mount``: ``-v`` would make an empty folder of root's where the source is
     missing. Raises UsageError for what the spec's engine has no option for.
     """
-    words = {"docker": docker, "podman": podman, "isula": isula}[spec.engine](spec)
+    words = {"docker": docker, "podman": podman, "isula": isula}[spec.engine](spec, hidden)
     return [spec.engine, verb, *(["-d"] if verb == "run" else []), *words]
 
 
-def docker(spec: ContainerSpec) -> list[str]:
+def docker(spec: ContainerSpec, hidden: Collection[str] = ()) -> list[str]:
     """The words after ``docker create``. Source: docker-create(1) of 20.10."""
     return [
         *("--name", spec.name),
@@ -35,13 +38,13 @@ def docker(spec: ContainerSpec) -> list[str]:
             else []
         ),
         *_each("--device", (*spec.devices, *spec.cdi)),
-        *_shared(spec),
+        *_shared(spec, hidden),
         *_each("--publish", _published(spec)),
         *_end(spec),
     ]
 
 
-def podman(spec: ContainerSpec) -> list[str]:
+def podman(spec: ContainerSpec, hidden: Collection[str] = ()) -> list[str]:
     """The words after ``podman create``. Source: podman-create(1) of 4.3."""
     if spec.gpus:
         raise UsageError(
@@ -54,7 +57,7 @@ def podman(spec: ContainerSpec) -> list[str]:
         *(["--stop-timeout", str(spec.stop_seconds)]),
         *(["--runtime", spec.runtime] if spec.runtime else []),
         *_each("--device", (*spec.devices, *spec.cdi)),
-        *_shared(spec),
+        *_shared(spec, hidden),
         *_each("--publish", _published(spec)),
         *_end(spec),
     ]
@@ -64,7 +67,7 @@ ISULA_RESTART = ("no", "always", "on-reboot")
 """iSula's restart policies besides ``on-failure[:N]``. Source: isula create --help."""
 
 
-def isula(spec: ContainerSpec) -> list[str]:
+def isula(spec: ContainerSpec, hidden: Collection[str] = ()) -> list[str]:
     """The words after ``isula create``.
 
     Source: src/cmd/isula/base/create.h and src/utils/cutils/utils_mount_spec.c of iSulad.
@@ -86,7 +89,7 @@ def isula(spec: ContainerSpec) -> list[str]:
         *_identity(spec, "--net"),
         *(["--runtime", spec.runtime] if spec.runtime else []),
         *_each("--device", spec.devices),
-        *_shared(spec),
+        *_shared(spec, hidden),
         *_end(spec),
     ]
 
@@ -100,7 +103,7 @@ def _identity(spec: ContainerSpec, network: str) -> Iterator[str]:
     yield from ("--restart", spec.restart)
 
 
-def _shared(spec: ContainerSpec) -> Iterator[str]:
+def _shared(spec: ContainerSpec, hidden: Collection[str]) -> Iterator[str]:
     """What all three call by the same name."""
     yield from _each("--group-add", map(str, spec.groups))
     yield from _each("--mount", map(mount, spec.mounts))
@@ -118,7 +121,8 @@ def _shared(spec: ContainerSpec) -> Iterator[str]:
         yield from ("--workdir", spec.workdir)
     if spec.user:
         yield from ("--user", spec.user)
-    yield from _each("--env", (f"{k}={v}" for k, v in sorted(spec.environment.items())))
+    for name, value in sorted(spec.environment.items()):
+        yield from ("--env", name if name in hidden else f"{name}={value}")
 
 
 def _end(spec: ContainerSpec) -> Iterator[str]:

@@ -62,9 +62,7 @@ class CommandLineEngine:
 
     def create(self, spec: ContainerSpec) -> None:
         """See Engine."""
-        words = list[str]()
-        for before, word in zip(["", *argv(spec)], argv(spec), strict=False):
-            words.append(word.partition("=")[0] if before == "--env" else word)
+        words = argv(spec, hidden=spec.environment)
         for name, value in spec.environment.items():
             if "\n" in value:
                 raise UsageError(
@@ -114,7 +112,8 @@ class CommandLineEngine:
 
     def _inspect(self, words: list[str]) -> dict[str, Any] | None:
         output = self.machine.run([self.name, *words])
-        if not output.ok and "no such" in output.stderr.lower():
+        missing = output.exit_code != NOT_FOUND and "no such" in output.stderr.lower()
+        if missing or "no container with name" in output.stderr.lower():
             return None
         self._check("inspect", output)
         try:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from paddock.deploy.container.argv import argv
+from paddock.deploy.container.argv import Verb, argv
 from paddock.deploy.container.build import from_facts
 from paddock.deploy.container.connect import connect
 from paddock.deploy.container.engine import Engine, Found
+from paddock.deploy.container.secret import looks_secret
 from paddock.deploy.container.spec import LABEL, ContainerSpec
 from paddock.deploy.host import Host
 from paddock.deploy.resolve.stack import Stack
@@ -22,10 +25,8 @@ from paddock.errors import ContainerError, PaddockError, StepFailed
 PULL_SECONDS = 7200.0
 """For an image of many gigabytes over a slow line."""
 
-_ALIVE = """
-i=0
-while [ $i -lt 5 ]; do i=$((i + 1)); sleep 0.2 2>/dev/null || sleep 1; done
-"""
+ALIVE_S = 1.0
+"""Seconds for which a container must run before it counts as started."""
 
 
 def steps(
@@ -129,7 +130,7 @@ class ContainerStep:
     spec: ContainerSpec
     must_exist: tuple[str, ...] = ()
 
-    id = "container"
+    id = "container.run"
     on = HOST
     why = "the software runs in it, apart from the host's own"
 
@@ -183,7 +184,7 @@ class ContainerStep:
         for option, there, wanted in self.spec.differences(found.labels.get(LABEL)):
             yield Change(f"{what}: {option}", there, wanted)
         image = engine.image(self.spec.image)
-        if image and found.image_id and not _same(image.id, found.image_id):
+        if image and _differ(image.id, found.image_id):
             yield Change(f"{what}: image id", found.image_id, image.id)
         if not found.running:
             yield Change(f"{what}: state", found.status, "running")
@@ -234,16 +235,7 @@ class ContainerStep:
         try:
             engine.create(self.spec)
             engine.start(name)
-            machine.sh(_ALIVE)
-            found = engine.find(name)
-            if found is None or not found.running or found.restarts:
-                raise StepFailed(
-                    self.id,
-                    machine.target,
-                    f"the container {name} ended as soon as it was started",
-                    log=engine.logs(name) if found else "",
-                    hint="the image needs sh; what it printed is in the log",
-                )
+            self._stays(engine, machine)
         except PaddockError:
             left = engine.find(name)
             if left and left.ours:
@@ -254,6 +246,23 @@ class ContainerStep:
                 log(f"the container {name} from before runs again")
             raise
         log(f"the container {name} runs")
+
+    def _stays(self, engine: Engine, machine: Machine) -> None:
+        """Raises StepFailed for a container that ends at once, whoever starts it again."""
+        name, end = self.spec.name, time.monotonic() + ALIVE_S
+        while True:
+            found = engine.find(name)
+            if found is None or not found.running or found.restarts:
+                raise StepFailed(
+                    self.id,
+                    machine.target,
+                    f"the container {name} ended as soon as it was started",
+                    log=engine.logs(name) if found else "",
+                    hint="the image needs sh; what it printed is in the log",
+                )
+            if time.monotonic() > end:
+                return
+            time.sleep(0.1)
 
     def undo(self, machine: Machine, before: Mapping[str, Any], log: Log) -> None:
         """See Step. One that was ours already stays, running or not as it was."""
@@ -275,12 +284,15 @@ class ContainerStep:
                 engine.remove(each, force=True)
                 log(f"removed the container {each}")
 
-    def command(self, verb: str = "create") -> str:
+    @property
+    def _secrets(self) -> list[str]:
+        return [name for name in sorted(self.spec.environment) if looks_secret(name)]
+
+    def command(self, verb: Verb = "create") -> str:
         """The engine's command line, one option a line; values that look secret are left out."""
-        words = argv(replace(self.spec, environment=_shown(self.spec)), "create")
-        words = [word.removesuffix(_HIDDEN) for word in words]
-        words[1] = verb
-        lines, at = [shlex.join(words[:2])], 2
+        words = argv(self.spec, verb, hidden=self._secrets)
+        at = words.index("--name")
+        lines = [shlex.join(words[:at])]
         while at < len(words):
             takes = words[at].startswith("--") and words[at] != "--privileged"
             last = not words[at].startswith("--")
@@ -298,8 +310,8 @@ class ContainerStep:
             '  [ -e "$each" ] || { echo "$each is to be mounted and does not exist" >&2; exit 1; }',
             "done",
         ]
-        hidden = [k for k, v in _shown(self.spec).items() if v == _HIDDEN[1:]]
-        comment = [f"# {', '.join(hidden)}: set before, in the environment"] if hidden else []
+        names = ", ".join(self._secrets)
+        comment = [f"# {names}: set before, in the environment"] if names else []
         return "\n".join(
             [
                 *(lines if self.must_exist else []),
@@ -311,21 +323,10 @@ class ContainerStep:
         )
 
 
-_HIDDEN = "=\0"
-"""What stands for a value that is not shown; ``--env NAME`` takes it from the environment."""
-
-_SECRET = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
-
-
-def _shown(spec: ContainerSpec) -> dict[str, str]:
-    return {
-        name: _HIDDEN[1:] if any(word in name.upper() for word in _SECRET) else value
-        for name, value in spec.environment.items()
-    }
-
-
-def _same(one: str, other: str) -> bool:
-    return one.removeprefix("sha256:") == other.removeprefix("sha256:")
+def _differ(one: str, other: str) -> bool:
+    """Whether these are ids of two images; a name or nothing (isula) tells neither way."""
+    ids = [text.removeprefix("sha256:") for text in (one, other)]
+    return all(re.fullmatch("[0-9a-f]{64}", each) for each in ids) and ids[0] != ids[1]
 
 
 @contextlib.contextmanager

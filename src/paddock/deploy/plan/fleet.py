@@ -120,19 +120,29 @@ def each(
     """
     run = _Run(entries, work, tell)
     turns = threading.Semaphore(1 if serial else AT_ONCE)
+    ends: list[threading.Event] = []
 
-    def wait_and_work(entry: HostEntry) -> None:
-        with turns:
-            if not stop.is_set():
-                run.one(entry)
+    def wait_and_work(entry: HostEntry, end: threading.Event) -> None:
+        try:
+            with turns:
+                if not stop.is_set():
+                    run.one(entry)
+        finally:
+            end.set()
 
-    # daemons: a program that hangs on one host must not keep this one from ending
-    threads = [threading.Thread(target=wait_and_work, args=(e,), daemon=True) for e in entries]
-    for thread in threads:
-        thread.start()
-        if serial:
-            _join([thread], stop)
-    _join(threads, stop)
+    try:
+        for entry in entries:
+            ends.append(threading.Event())
+            # daemons: a program that hangs on one host must not keep this one from ending
+            args = (entry, ends[-1])
+            threading.Thread(target=wait_and_work, args=args, daemon=True).start()
+            if serial:
+                _wait(ends[-1:], None)
+        _wait(ends, None)
+    except KeyboardInterrupt:
+        stop.set()
+        _wait(ends, time.monotonic() + PATIENCE)
+        raise
     if run.crash:
         raise run.crash[0]
     missing = Failure("Interrupted", "not begun")
@@ -141,17 +151,14 @@ def each(
     )
 
 
-def _join(threads: Sequence[threading.Thread], stop: threading.Event) -> None:
-    try:
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)
-    except KeyboardInterrupt:
-        stop.set()
-        deadline = time.monotonic() + PATIENCE
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        raise
+def _wait(ends: Sequence[threading.Event], deadline: float | None) -> None:
+    """Until all are through. Not by Thread.join, which takes a thread for ended when Ctrl-C comes
+    while it waits (CPython 3.10 and 3.11).
+    """
+    for end in ends:
+        while not end.wait(0.2):
+            if deadline is not None and time.monotonic() > deadline:
+                return
 
 
 def explain(error: PaddockError) -> Failure:

@@ -147,17 +147,23 @@ def commands(context: Context) -> list[Step]:
     """What sessions without a shell's files see; after CANN, whose set_env.sh tells the values."""
     if context.place != CONTAINER or not steps(context):
         return []
-    file = path(context)
+    return [block(path(context), context.place)]
+
+
+def block(file: str, on: str) -> Step:
+    """The step that copies what ``file`` sets into /etc/environment.
+
+    Computed there, because only set_env.sh knows what it sets.
+    """
     head = f"file={shlex.quote(file)} names={shlex.quote(VARIABLES)}\n{AS_ROOT}{_BLOCK}"
-    step = JobStep(
+    return JobStep(
         id="environment.commands",
         title="commands over SSH have the stack's environment",
         why="'ssh host command' reads no shell's files; PAM reads /etc/environment",
-        on=context.place,
+        on=on,
         what="block of Paddock in /etc/environment",
         after="the variables of environment.sh",
         checks=head + 'block | grep . || echo none; [ "$(block)" = "$(wanted)" ] || exit 1',
         applies=head + '{ others; wanted; } | put\necho "wrote /etc/environment"',
         undoes=head + "others | put",
     )
-    return [step]

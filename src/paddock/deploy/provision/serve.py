@@ -8,7 +8,8 @@ import shlex
 from paddock.deploy.provision import environment, install
 from paddock.deploy.provision.context import Context
 from paddock.deploy.provision.keys import KeyFileStep
-from paddock.deploy.step import FileStep, ScriptStep, Step
+from paddock.deploy.provision.service import START, SUPERVISOR
+from paddock.deploy.step import CONTAINER, FileStep, ScriptStep, Step
 
 READY_S = 900
 """Seconds until /ready answers: a 70B model is read from a slow disk in that time."""
@@ -45,15 +46,26 @@ def command(context: Context) -> list[str]:
     words = [context.interpreter, "-m", "paddock", "serve"]
     if context.file.model is not None:
         words.append(context.file.model)
-    words += ["--host", wish.host, "--port", str(wish.port)]
+    words += ["--host", listens(context), "--port", str(wish.port)]
     if wish.api_key_file is not None:
         words += ["--api-key-file", key_file(context)]
+    elif listens(context) != wish.host and "--insecure" not in wish.options:
+        # Without a key serve.host is loopback, and so is where the port is published.
+        words.append("--insecure")
     return [*words, *wish.options]
+
+
+def listens(context: Context) -> str:
+    """The address it listens on: ``serve.host``, but in a container with a network of its own all
+    of that, where only the port leads that is published on ``serve.host`` of the machine.
+    """
+    own = context.place == CONTAINER and context.file.container.network != "host"
+    return "0.0.0.0" if own else context.file.serve.host  # noqa: S104 - the container's own
 
 
 def address(context: Context) -> str:
     """The base URL under which the target itself reaches the server."""
-    host = context.file.serve.host
+    host = listens(context)
     reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound here
     if ":" in reached and not reached.startswith("["):
         reached = f"[{reached}]"
@@ -88,7 +100,7 @@ def _model(context: Context) -> Step:
 
 def _command(context: Context) -> Step:
     lines = ["#!/bin/sh", f"# The server of the deployment {context.file.name}; see: paddock up"]
-    if context.stack is not None and context.stack.accelerator == "ascend":
+    if context.stack is not None:
         file = shlex.quote(environment.path(context))
         lines.append(f"if [ -r {file} ]; then . {file}; fi")
     lines.append(f"exec {shlex.join(command(context))}")
@@ -111,6 +123,7 @@ def _process(context: Context) -> Step:
         "python": context.interpreter,
         "url": address(context),
         "seconds": str(READY_S),
+        "start": START if context.place == CONTAINER else "",
     }
     head = "".join(f"{key}={shlex.quote(value)}\n" for key, value in values.items()) + _COMMON
     return ScriptStep(
@@ -121,15 +134,15 @@ def _process(context: Context) -> Step:
         what=f"server on port {context.file.serve.port}",
         after=f"ready at {address(context)}",
         checks=head + _CHECK,
-        applies=head + _START,
+        applies=head + _START.replace("@SUPERVISOR@", SUPERVISOR.rstrip("\n")),
         undoes=head + _STOP,
         timeout=READY_S + 60,
         hint="its log: paddock logs",
     )
 
 
-# A service of systemd where that runs the machine and we may ask it; else a process of its own
-# session whose pid and start time (a pid may be used again) lie in a file. What it was started
+# A service of systemd where that runs the machine and we may ask it; else under a supervisor of its
+# own session, whose pid and start time (a pid may be used again) lie in a file. What it was started
 # with is compared, so that a changed command line restarts it.
 _COMMON = r"""
 started_at() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
@@ -150,11 +163,14 @@ stop() {
     return 0
   fi
   if ours; then
-    kill -TERM "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null || :
+    children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null) || :
+    kill -TERM "$pid"
     waited=0
     while ours; do
       waited=$((waited + 1))
-      if [ "$waited" -eq 150 ]; then kill -KILL "-$pid" 2>/dev/null || :; fi
+      if [ "$waited" -eq 150 ]; then
+        for each in $children $pid; do kill -KILL "-$each" 2>/dev/null || :; done
+      fi
       if [ "$waited" -gt 200 ]; then echo "process $pid does not end" >&2; return 1; fi
       sleep 0.2 2>/dev/null || sleep 1
     done
@@ -199,25 +215,33 @@ END
   systemctl -q enable "$unit"
   systemctl restart "$unit"
 else
-  setsid sh -c '
-    sed "s/^.*) //" /proc/$$/stat | cut -d" " -f20 | { read -r since; echo "$$ $since" >"$1/pid"; }
-    exec "$1/run" >>"$1/log" 2>&1 </dev/null
-  ' sh "$folder" >/dev/null 2>&1 </dev/null &
+  cat >"$folder/supervise" <<'PADDOCK_SUPERVISOR'
+@SUPERVISOR@
+PADDOCK_SUPERVISOR
+  if [ -n "$start" ]; then
+    mkdir -p "$start"
+    printf '#!/bin/sh\nexec sh %s/supervise %s\n' "$folder" "$folder" >"$start/90-serve"
+    chmod 755 "$start" "$start/90-serve"
+  fi
+  : >>"$folder/log"
+  before=$(wc -c <"$folder/log")
+  away=$(command -v setsid || command -v nohup)
+  "$away" sh "$folder/supervise" "$folder" >/dev/null 2>&1 </dev/null &
   waited=0
   until [ -s "$folder/pid" ] || [ "$waited" -ge 50 ]; do waited=$((waited + 1)); sleep 0.1; done
 fi
 cp "$folder/run" "$folder/started"
+ended() {
+  ! running || tail -c "+$((${before:-0} + 1))" "$folder/log" 2>/dev/null |
+    grep -q 'ended with [0-9]*, again in'
+}
 waited=0
 until ready; do
-  if ! running; then
-    echo "the server ended; its log:"
-    tail -n 30 "$folder/log"
-    exit 1
-  fi
   waited=$((waited + 1))
-  if [ "$waited" -gt $((seconds * 4)) ]; then
-    echo "not ready after $seconds s; its log:"
+  if ended || [ "$waited" -gt $((seconds * 4)) ]; then
+    echo "the server is not ready after $((waited / 4)) s; its log:"
     tail -n 30 "$folder/log"
+    stop
     exit 1
   fi
   sleep 0.25 2>/dev/null || sleep 1
@@ -231,7 +255,8 @@ if by_systemd && [ -e "/etc/systemd/system/$unit.service" ]; then
   rm -f "/etc/systemd/system/$unit.service"
   systemctl daemon-reload
 fi
-rm -f "$folder/started" "$folder/log"
+if [ -n "$start" ]; then rm -f "$start/90-serve"; fi
+rm -f "$folder/started" "$folder/supervise" "$folder/log" "$folder/log.1"
 rmdir "$folder" 2>/dev/null || :
 echo "stopped"
 """

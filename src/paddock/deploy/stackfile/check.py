@@ -276,6 +276,8 @@ def _services(file: Stackfile) -> Iterator[Fault]:
 
 def _serve(file: Stackfile) -> Iterator[Fault]:
     wish = file.serve
+    if file.model is not None and (not file.model or file.model.startswith((".", "~", "-"))):
+        yield ("model",), f"{file.model!r} is no model", "a name, or a whole path on the target"
     try:
         loopback = wish.host == "localhost" or ipaddress.ip_address(wish.host).is_loopback
     except ValueError:

@@ -17,7 +17,8 @@ RUNTIMES = ("native", "torch", "mindspore")
 ONLY = {
     "native": ("kv", "instructions"),
     "torch": ("graphs", "compiled"),
-    "mindspore": ("python", "mode", "use_past", "values", "context", "timeouts"),
+    "mindspore": ("python", "mode", "use_past", "values", "context", "ranks", "shards", "timeouts"),
+    "vllm": ("vllm", "vllm_args"),
 }
 """Options that one runtime has and the others do not."""
 

@@ -75,8 +75,9 @@ def penalize(row: Floats, params: SamplingParams, history: Sequence[int], n_prom
 def draw(row: Floats, params: SamplingParams, random: float) -> int:
     """The id at which the cumulated probability of what the truncations leave passes ``random``."""
     ids = None
-    if params.top_k or params.top_p < 1 or params.min_p > 0:
-        ids = np.argsort(-row, kind="stable")[: params.top_k or None]
+    most = params.top_k if 0 < params.top_k < len(row) else None
+    if most is not None or params.top_p < 1 or params.min_p > 0:
+        ids = np.argsort(-row, kind="stable")[:most]
         row = row[ids]
     scores = row.astype(np.float64)
     weights = np.exp(scores - scores.max())
