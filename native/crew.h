@@ -30,13 +30,16 @@ class Crew {
             for (int chunk = 0; chunk < n; chunk++) part(chunk);
             return;
         }
+        const auto batch = static_cast<int>(std::max<size_t>(1, batch_work / (work / n + 1)));
         for (int first = 0; first < n; first += Pool::max_chunks) {
             const Shifted<Part> shifted = {&part, first};
-            pool_->run(Shifted<Part>::call, &shifted, std::min(n - first, Pool::max_chunks));
+            pool_->run(Shifted<Part>::call, &shifted, std::min(n - first, Pool::max_chunks), batch);
         }
     }
 
   private:
+    static constexpr size_t batch_work = size_t{1} << 20;  // some 20 µs
+
     template <class Part>
     struct Shifted {
         const Part* part;

@@ -36,6 +36,7 @@ class Forward {
         kv_dim_ = static_cast<size_t>(m_.n_kv_heads()) * m_.head_dim();
         qkv_dim_ = query_dim_ + 2 * kv_dim_;
         for (int i = 0; i < crew_.threads(); i++) samplers_.emplace_back(new Sampler(m_.known_ids));
+        order_heads();
     }
 
     void step(const Request* requests, int n, const Results& results) {
@@ -173,7 +174,8 @@ class Forward {
         const int heads = m_.n_heads + 2 * m_.n_kv_heads();
         const size_t work = qkv_dim_ * m_.dim() * rows_;
         if (n % block_outputs == 0) {
-            crew_.share(m_.n_heads + m_.n_kv_heads(), work, [&](int i) {
+            crew_.share(m_.n_heads + m_.n_kv_heads(), work, [&](int chunk) {
+                const int i = head_order_[chunk];
                 by_rows([&](int first, int count) {
                     head_product(w, i, first, count);
                     if (i >= m_.n_heads) head_product(w, i + m_.n_kv_heads(), first, count);
@@ -195,6 +197,17 @@ class Forward {
         }
         crew_.share(m_.n_heads + m_.n_kv_heads(), static_cast<size_t>(heads) * n * rows_ * 4,
               [&](int i) { finish_head(l, i, 0, rows_); });
+    }
+
+    // Each thread's range of the chunks of q, k and v gets equally many keys, whose chunks are twice as
+    // long because of their values, before its queries.
+    void order_heads() {
+        const int n = m_.n_heads, n_kv = m_.n_kv_heads(), parts = crew_.threads();
+        for (int part = 0; part < parts; part++) {
+            for (int i = n_kv * part / parts; i < n_kv * (part + 1) / parts; i++)
+                head_order_.push_back(n + i);
+            for (int i = n * part / parts; i < n * (part + 1) / parts; i++) head_order_.push_back(i);
+        }
     }
 
     // Output block `first_block` of w belongs at y + 16 * first_block.
@@ -257,7 +270,10 @@ class Forward {
 
     // hidden = silu(w1 x) * w3 x
     void gate(const Layer& w) {
-        const int each = std::min(blocks_per_chunk(w.w1, 2), max_gate_blocks);
+        // With one row as much of each matrix in turn as leaves all threads some chunks: the CPU's
+        // prefetchers need a while to find a stream of reads.
+        const int fair = std::max(1, blocks(w.w1) / (8 * crew_.threads()));
+        const int each = std::min(rows_ > 1 ? blocks_per_chunk(w.w1, 2) : fair, max_gate_blocks);
         const size_t hidden = m_.hidden_dim;
         crew_.share(chunks(w.w1, each), 2 * hidden * m_.dim() * rows_, [&](int chunk) {
             const int outputs = std::min(each * block_outputs,
@@ -338,6 +354,7 @@ class Forward {
     Crew crew_;
     Attend attend_;
     std::vector<Layer> layers_;
+    std::vector<int> head_order_;  // query heads, then key heads with their values
     std::vector<std::unique_ptr<Sampler>> samplers_;
     size_t query_dim_, kv_dim_, qkv_dim_;
     Buffer x_, normed_, qkv_, attended_, hidden_, prepared_, logits_;

@@ -112,7 +112,7 @@ PADDOCK_INLINE void packed_part(
     for (int g = 0; g < groups; g++) {
         const unsigned char* group = w + g * step;
         const unsigned char* rows = tile + static_cast<size_t>(g) * size * prepared_group_bytes;
-        if (part == 0) {
+        if (R > 2 && part == 0) {  // fewer rows: see ahead_bytes
             PADDOCK_UNROLL for (size_t i = 0; i < step; i += 64)
                 __builtin_prefetch(group + i + ahead_bytes);
         }

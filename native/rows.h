@@ -120,15 +120,16 @@ static void put(
     }
 }
 
-// Registers: 16 sums of AVX-512 and NEON beside keys and a query, else 8.
+// Registers: 16 sums of AVX-512 and NEON beside keys and a query, else 8. A single query takes one run
+// at a time: memory is the limit, and one stream of reads is faster than several side by side.
 #if PADDOCK_WIDTH == 16
-constexpr int many = 4, runs_of_many = 4, runs_of_one = 4, wide = 4;
+constexpr int many = 4, runs_of_many = 4, wide = 4;
 #elif PADDOCK_REGISTERS == 32
-constexpr int many = 4, runs_of_many = 1, runs_of_one = 4, wide = 4;
+constexpr int many = 4, runs_of_many = 1, wide = 4;
 #elif PADDOCK_WIDTH == 8
-constexpr int many = 4, runs_of_many = 1, runs_of_one = 4, wide = 2;
+constexpr int many = 4, runs_of_many = 1, wide = 2;
 #else
-constexpr int many = 2, runs_of_many = 1, runs_of_one = 2, wide = 4;
+constexpr int many = 2, runs_of_many = 1, wide = 4;
 #endif
 constexpr int per_run = run / W;
 
@@ -251,7 +252,7 @@ static void attend_as(const Attention& a, Partial* out) {
     for (; q + many <= a.queries; q += many)
         scores_of<T, many, runs_of_many>(a.query + q, a.keys, runs, n, scores + q * attention_block);
     for (; q < a.queries; q++)
-        scores_of<T, 1, runs_of_one>(a.query + q, a.keys, runs, n, scores + q * attention_block);
+        scores_of<T, 1, 1>(a.query + q, a.keys, runs, n, scores + q * attention_block);
     for (q = 0; q < a.queries; q++) {
         float* s = scores + q * attention_block;
         if (a.key_scales) times(s, a.key_scales, a.count[q]);

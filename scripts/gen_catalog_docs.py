@@ -91,6 +91,16 @@ def bad(catalog: Catalog) -> Iterator[str]:
     yield table(("id", "what", "with", "because", "source"), rows)
 
 
+def needs(catalog: Catalog) -> Iterator[str]:
+    yield "## What a component asks for beside itself\n"
+    rows = []
+    for need in catalog.asked:
+        source = catalog.sources[need.source]
+        names = cell(", ".join(f"`{name}`" for name in need.packages))
+        rows.append((need.component, need.manager, names, f"[{source.id}]({source.url})"))
+    yield table(("what", "manager", "packages", "source"), rows)
+
+
 def link(catalog: Catalog, pairing: Pairing) -> str:
     source = catalog.sources[pairing.source]
     return f"[{source.id}]({source.url})"
@@ -100,7 +110,10 @@ def sources(catalog: Catalog) -> Iterator[str]:
     yield "## Sources\n"
     used = Counter(
         entry.source
-        for entries in (catalog.pairings, catalog.artifacts, *catalog.releases.values())
+        for entries in (
+            *(catalog.pairings, catalog.artifacts, catalog.asked),
+            *catalog.releases.values(),
+        )
         for entry in entries
     )
     rows = [
@@ -114,7 +127,7 @@ def render() -> str:
     """The whole page."""
     catalog = load()
     parts = [HEAD]
-    for section in (components, recipes, matched, bad, sources):
+    for section in (components, recipes, matched, bad, needs, sources):
         parts += section(catalog)
     return "\n".join(parts)
 

@@ -26,7 +26,9 @@ class SimulatedHost:
     environment: Mapping[str, str]
     target: str = "simulated"
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         variables = [f"{name}={value}" for name, value in self.environment.items()]
         words = [*_enter(), str(self.root), "/bin/env", "-i", *variables, "LC_ALL=C", *argv]
         return LocalRunner().run(words, timeout=timeout, stdin=stdin)

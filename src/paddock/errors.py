@@ -20,7 +20,15 @@ PaddockError                 says what, with which value, and (hint) what to do
 ├── FactsError               recorded facts of a host that cannot be read
 ├── CatalogError             compatibility data or a lock file that cannot be read
 ├── NoStack                  no consistent set of versions; carries what could be given up
+├── ContainerError           a container engine that refuses what it was asked
+├── StepFailed               a step of a deployment that did not do what it says; carries its log
+├── RehearsalError           a simulated host that cannot be made on this machine
+├── JournalError             a deployment's journal that cannot be read
+├── Locked                   somebody else works on the deployment or the host
+├── Blocked                  the doctor found what must be mended before a host is deployed to
+├── Interrupted              somebody wanted it to end; what was begun can be gone on with
 ├── DeviceError              a device that is absent, or asked for what it cannot do
+├── RanksLost                a rank of several died: what the group computed is gone
 ├── BenchError               a measurement that cannot be made, or a result that cannot be true
 └── GenerationError          a request that cannot be served
     ├── PromptTooLong        more tokens than the model or the cache holds
@@ -141,8 +149,50 @@ class NoStack(PaddockError):
         self.explanations = explanations
 
 
+class ContainerError(PaddockError):
+    """A container engine that refuses what it was asked; the message holds its own words."""
+
+
+class StepFailed(PaddockError):
+    """A step of a deployment that did not do what it says; ``log`` is the end of its output."""
+
+    def __init__(
+        self, step: str, target: str, reason: str, *, log: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(f"{step} on {target}: {reason}", hint=hint)
+        self.step = step
+        self.target = target
+        self.log = log
+
+
+class RehearsalError(PaddockError):
+    """A simulated host that cannot be made on this machine; says what it lacks."""
+
+
+class JournalError(PaddockError):
+    """A deployment's journal that cannot be read."""
+
+
+class Locked(PaddockError):
+    """Somebody else works on the deployment or the host."""
+
+
+class Blocked(PaddockError):
+    """The doctor found what must be mended before a host is deployed to."""
+
+
+class Interrupted(PaddockError):
+    """Somebody wanted it to end before it was through; what was begun can be gone on with."""
+
+    exit_code = 130
+
+
 class DeviceError(PaddockError):
     """A device that is absent, or asked for what it cannot do."""
+
+
+class RanksLost(PaddockError):
+    """A rank died, fell silent or cannot be started; keys and values of all requests are gone."""
 
 
 class BenchError(PaddockError):

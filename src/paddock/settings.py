@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from paddock.errors import UsageError, nearest
 
@@ -24,8 +24,9 @@ class Settings:
     without a trailing slash, None for the hub's own; ``parallel`` is how many files are
     downloaded at once and ``timeout`` the seconds a silent connection is borne. ``threads`` is the
     number of CPU threads, None to decide at run time. ``checkpoint_download`` is the folder in
-    which MindFormers' users keep their ``llama2/llama2_7b.ckpt``. ``mindspore_python`` is the
-    interpreter that has MindSpore and MindFormers, None to look for one.
+    which MindFormers' users keep their ``llama2/llama2_7b.ckpt``. ``state`` holds what is known of
+    deployments: journals, locks, logs. ``mindspore_python`` is the interpreter that has MindSpore
+    and MindFormers, None to look for one.
     """
 
     home: Path
@@ -37,6 +38,7 @@ class Settings:
     timeout: float = 30.0
     threads: int | None = None
     checkpoint_download: Path = Path("checkpoint_download")
+    state: Path = Path(".paddock")
     mindspore_python: Path | None = None
 
     @property
@@ -79,6 +81,8 @@ def load(
         values["token"] = _foreign_token(env, hub)
     if "home" not in values:
         values["home"] = _platform_folder("user_cache_path")
+    if "state" not in values:
+        values["state"] = _platform_folder("user_state_path")
     return Settings(**values)
 
 
@@ -93,6 +97,50 @@ def rank(environ: Mapping[str, str] | None = None) -> tuple[int, int | None]:
         if not env.get(name, "0").isdecimal():
             raise UsageError(f"{name} is {env[name]!r}, which is not a whole number")
     return int(env.get("RANK_ID", 0)), int(env["RANK_SIZE"]) if "RANK_SIZE" in env else None
+
+
+class ElasticRank(NamedTuple):
+    """What torchrun's agent tells a process: its rank of ``size``, the ``local``-th of
+    ``neighbours`` on its host, and the address of the store at which they meet."""
+
+    rank: int
+    size: int
+    local: int
+    neighbours: int
+    store: tuple[str, int]
+
+
+def elastic_rank(environ: Mapping[str, str] | None = None) -> ElasticRank:
+    """This process's place as torchrun's agent set it. Raises UsageError where none did."""
+    env = os.environ if environ is None else environ
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+    for name in names:
+        if not env.get(name, "").isdecimal():
+            raise UsageError(f"{name} is {env.get(name)!r}", hint="torchrun's agent sets a number")
+    rank, size, local, neighbours, port = (int(env[name]) for name in names)
+    return ElasticRank(rank, size, local, neighbours, (env.get("MASTER_ADDR", "127.0.0.1"), port))
+
+
+def export(variables: Mapping[str, str]) -> None:
+    """Sets variables that this process's own children need.
+
+    Only for processes that exist to have children, such as the ranks' agent: libraries read some of
+    these when they are loaded, and whoever called us has an environment of his own.
+    """
+    os.environ.update(variables)
+
+
+def root_password(environ: Mapping[str, str] | None = None) -> str | None:
+    """``PADDOCK_ROOT_PASSWORD``: what ssh.root_password sets, for one command; None if not set.
+
+    Kept out of Settings, which is handed around. Raises UsageError for one that chpasswd would
+    read as several lines.
+    """
+    env = os.environ if environ is None else environ
+    password = env.get("PADDOCK_ROOT_PASSWORD") or None
+    if password is not None and len(password.splitlines()) != 1:
+        raise UsageError("PADDOCK_ROOT_PASSWORD is not one line")
+    return password
 
 
 def config_file(environ: Mapping[str, str] | None = None) -> Path:
@@ -200,6 +248,7 @@ class Option:
 
 OPTIONS = (
     Option("home", "PADDOCK_HOME", "home", _path),
+    Option("state", "PADDOCK_STATE", "state", _path),
     Option("offline", "PADDOCK_OFFLINE", "offline", _flag),
     Option("threads", "PADDOCK_THREADS", "threads", _count),
     Option("checkpoint_download", "CHECKPOINT_DOWNLOAD_FOLDER", "checkpoint_download", _path),

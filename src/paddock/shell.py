@@ -10,6 +10,7 @@ no other may start a process.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -17,12 +18,13 @@ import selectors
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, NoReturn, Protocol, cast
 
 from paddock.errors import NoProgram, RunnerError, TimedOut, Unreachable, UsageError
 
@@ -68,7 +70,9 @@ class Runner(Protocol):
         """What is asked, for messages and reports."""
         ...
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         """Runs a program, feeds it ``stdin`` and waits for its end.
 
         The child's environment is the machine's own with LC_ALL=C, so that messages are English.
@@ -95,7 +99,9 @@ class LocalRunner:
 
     target: str = "local"
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         """See Runner."""
         # env instead of a changed copy of our environment: the same words work over SSH and in
         # containers, and what is not there ends with 127 everywhere.
@@ -169,7 +175,9 @@ class SshRunner:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"ssh://{user}{host}" + (f":{self.port}" if self.port else "")
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         """See Runner. The far side's login shell splits the words: any POSIX shell, fish or csh."""
         command = ["env", "LC_ALL=C", *self._ssh(), shlex.join(["env", "LC_ALL=C", *argv])]
         output = _execute(command, timeout, stdin, shown=argv, where=self.target)
@@ -184,7 +192,46 @@ class SshRunner:
         """See Runner."""
         return _read_by_cat(self, path)
 
-    def _ssh(self) -> list[str]:
+    def interactive(self, argv: Sequence[str]) -> list[str]:
+        """The words that run ``argv`` there with a terminal; ssh may ask at the keyboard."""
+        words = self._ssh()
+        words[words.index("-T")] = "-t"
+        words.remove("-oBatchMode=yes")
+        return [*words, shlex.join(argv)]
+
+    @contextlib.contextmanager
+    def forward(self, socket: str) -> Iterator[Path]:
+        """A socket here that leads to the socket ``socket`` (a path) there while this is in use.
+
+        Its connection is its own, not the shared one. Raises Unreachable where none comes about;
+        whether anybody listens on ``socket`` shows with the first word sent.
+        """
+        with tempfile.TemporaryDirectory(prefix="paddock-") as folder:
+            local = Path(folder) / "socket"
+            options = ["-N", "-oControlPath=none", "-oExitOnForwardFailure=yes"]
+            words = ["env", "LC_ALL=C", *self._ssh(*options, f"-L{local}:{socket}")]
+            process = subprocess.Popen(  # noqa: S603 - a list of words, no shell
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            try:
+                deadline = time.monotonic() + self.connect_timeout + 10
+                while not local.exists() and process.poll() is None:
+                    if time.monotonic() > deadline:
+                        break
+                    time.sleep(0.01)
+                if not local.exists():
+                    _kill(process)
+                    said = cast("IO[bytes]", process.stderr).read().decode(errors="replace")
+                    raise _no_connection(self.target, said)
+                yield local
+            finally:
+                _end(process)
+
+    def _ssh(self, *more: str) -> list[str]:
         settings = {
             "BatchMode": "yes",
             "ConnectTimeout": str(self.connect_timeout),
@@ -197,7 +244,9 @@ class SshRunner:
                 "ControlPath": str(self.control / "%C"),
                 "ControlPersist": "60",
             }
-        words = ["ssh", "-T", *(f"-o{k}={v}" for k, v in (settings | dict(self.options)).items())]
+        # What is given for this one connection goes first: ssh takes the first value it sees.
+        words = ["ssh", "-T", *more]
+        words += [f"-o{k}={v}" for k, v in (settings | dict(self.options)).items()]
         if self.port is not None:
             words += ["-p", str(self.port)]
         if self.user is not None:
@@ -236,7 +285,9 @@ class ContainerRunner:
         on = "" if self.on.target == "local" else f" on {self.on.target}"
         return f"container:{self.name}{on}"
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         """See Runner."""
         words = [self.engine, "exec", "-i", self.name, "env", "LC_ALL=C", *argv]
         output = self.on.run(words, timeout=timeout, stdin=stdin)
@@ -280,6 +331,32 @@ class ContainerRunner:
             )
 
 
+def replace_by(runner: Runner, argv: Sequence[str]) -> NoReturn:
+    """Becomes ``argv`` on the runner's machine, with this process's terminal; never returns.
+
+    Raises UsageError for a machine that has no terminal (a recording), NoProgram where the program
+    that would enter it is not there.
+    """
+    words = interactive(runner, argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(words[0], words)  # noqa: S606 - a list of words, no shell
+    except FileNotFoundError:
+        raise NoProgram(f"there is no {words[0]} on this machine", hint="install it") from None
+
+
+def interactive(runner: Runner, argv: Sequence[str]) -> list[str]:
+    """The words that run ``argv`` on the runner's machine with a terminal. Raises UsageError."""
+    if isinstance(runner, LocalRunner):
+        return list(argv)
+    if isinstance(runner, SshRunner):
+        return runner.interactive(argv)
+    if isinstance(runner, ContainerRunner):
+        return interactive(runner.on, [runner.engine, "exec", "-it", runner.name, *argv])
+    raise UsageError(f"{runner.target} has no terminal")
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedRunner:
     """A machine that answers from memory: the fake that tests and bug reports use.
@@ -315,7 +392,9 @@ class RecordedRunner:
             ) from error
         return cls(answers, files, raw.get("target", f"recording:{path.stem}"))
 
-    def run(self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "") -> Output:
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
         """See Runner; ``timeout`` and ``stdin`` change nothing."""
         missing = Output(NOT_FOUND, stderr=f"env: {argv[0]!r}: not in the recording\n")
         return self.answers.get(tuple(argv), missing)
@@ -323,6 +402,58 @@ class RecordedRunner:
     def read(self, path: str) -> str | None:
         """See Runner."""
         return self.files.get(path)
+
+
+class Child:
+    """A program that runs until it is ended, with all that it starts, on this machine.
+
+    What it prints goes to our standard error. It ends with us, however we end.
+    """
+
+    def __init__(self, argv: Sequence[str], variables: Mapping[str, str]) -> None:
+        """``variables`` are added to the child's environment. Raises NoProgram, RunnerError."""
+        try:
+            self._process = subprocess.Popen(  # noqa: S603
+                argv,
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+        except FileNotFoundError:
+            raise NoProgram(f"there is no program {argv[0]!r} on this machine") from None
+        except OSError as error:
+            raise RunnerError(f"{argv[0]} cannot be started: {error.strerror}") from error
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: ended by that signal."""
+        return self._process.poll()
+
+    def wait(self) -> int:
+        """Waits for its end."""
+        return self._process.wait()
+
+    def end(self) -> None:
+        """Asks it to end (SIGTERM)."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """Ends it and all that it started at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def _end_with_parent() -> None:
+    """In the child before it becomes the program: SIGTERM when the parent is gone."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _recorded(run: Mapping[str, object], folder: Path) -> Output:
@@ -368,7 +499,7 @@ def _no_connection(target: str, stderr: str) -> Unreachable:
 def _execute(
     argv: Sequence[str],
     timeout: float,
-    stdin: str,
+    stdin: str | bytes,
     *,
     shown: Sequence[str],
     where: str = "local",
@@ -382,10 +513,11 @@ def _execute(
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    data = stdin.encode() if isinstance(stdin, str) else stdin
     name = shown[0] if shown else "?"
     on = "" if where == "local" else f" on {where}"
     try:
-        stdout, stderr = _exchange(process, stdin.encode(), began + timeout)
+        stdout, stderr = _exchange(process, data, began + timeout)
         code = process.wait(max(0.0, began + timeout - time.monotonic()))
     except (_TooLate, subprocess.TimeoutExpired):
         raise TimedOut(
@@ -444,12 +576,17 @@ def _exchange(
     return bytes(got[process.stdout]), bytes(got[process.stderr])
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends whatever is left of the process group and closes its pipes."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends whatever is left of the process group."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends whatever is left of the process group and closes its pipes."""
+    _kill(process)
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()

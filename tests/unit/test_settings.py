@@ -24,12 +24,15 @@ def loaded(tmp_path: Path, text: str = "", **env: str) -> Settings:
 
 def test_defaults(tmp_path: Path) -> None:
     settings = loaded(tmp_path)
-    assert dataclasses.replace(settings, home=tmp_path) == Settings(home=tmp_path)
+    ours = {"home": tmp_path, "state": tmp_path}
+    assert dataclasses.replace(settings, **ours) == Settings(**ours)
+    assert settings.state.name == "paddock"
     assert settings.home.name == "paddock" and settings.models == settings.home / "models"
     assert settings.checkpoint_download == Path("checkpoint_download")
 
 
 FILE = """
+state = "/data/state"
 home = "/data/paddock"
 offline = true
 threads = 4
@@ -57,12 +60,14 @@ def test_the_file(tmp_path: Path) -> None:
         threads=4,
         checkpoint_download=Path.home() / "ckpt",
         mindspore_python=Path.home() / "ms/bin/python",
+        state=Path("/data/state"),
     )
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     env = {
         "PADDOCK_HOME": str(tmp_path / "h"),
+        "PADDOCK_STATE": "~/state",
         "PADDOCK_OFFLINE": "no",
         "PADDOCK_THREADS": "2",
         "CHECKPOINT_DOWNLOAD_FOLDER": "/ckpt",
@@ -85,6 +90,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         threads=2,
         checkpoint_download=Path("/ckpt"),
         mindspore_python=Path("/ms/bin/python"),
+        state=Path.home() / "state",
     )
 
 

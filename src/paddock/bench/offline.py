@@ -25,8 +25,8 @@ class Local:
         self.llm = llm
         self._use_past = use_past
         self.config = llm.config
-        # Random models have more rows than their tokenizer has words; all are computed, as other
-        # engines do, and there is no text for some.
+        # Where a head has more rows than the tokenizer has words all are computed, as other engines
+        # do, and there is no text for some.
         spelled = llm.tokenizer.vocab_size >= llm.runtime.limits.vocab_size
         self._engine = llm.engine if spelled else Engine(llm.runtime)
         self.storage = of_runtime(llm.runtime, llm.config)

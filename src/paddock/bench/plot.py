@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from paddock.bench.result import Result
+from paddock.bench.svg import COLOURS, line, picture, text
 from paddock.errors import BenchError
 
 WIDTH, HEIGHT = 1120, 560
 LEFT, RIGHT, TOP, BOTTOM = 78, 330, 64, 62
 LEGEND = WIDTH - RIGHT + 28
-# Okabe and Ito's colours, told apart by colour-blind eyes as well.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#000000", "#7A5195")
 SHAPES = {"decode": "circle", "prefill": "square"}
-_FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +66,10 @@ def plot(results: Sequence[Result]) -> str:
         *_grid(axes),
         *_roofs(axes, memory, roofs),
         *_marks(axes, points),
-        _text(LEFT, 26, "Roofline", size=18, weight=600),
-        _text(LEFT, 46, title, size=13, colour="#555"),
+        text(LEFT, 26, "Roofline", size=18, weight=600),
+        text(LEFT, 46, title, size=13, colour="#555"),
     ]
-    return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' "
-        f"width='{WIDTH}' height='{height}' role='img' {_FONT}>\n"
-        f"<title>Roofline of {escape(title)}</title>\n"
-        f"<rect width='{WIDTH}' height='{height}' fill='white'/>\n" + "\n".join(body) + "\n</svg>\n"
-    )
+    return picture(WIDTH, height, f"Roofline of {title}", body)
 
 
 def _points(results: Sequence[Result]) -> list[Point]:
@@ -114,18 +107,16 @@ def _axes(points: Sequence[Point], memory: float, roofs: Sequence[float]) -> Axe
 def _grid(axes: Axes) -> Iterable[str]:
     for value in _powers(axes.x):
         (x, bottom), (_, top) = axes.at(value, axes.y[0]), axes.at(value, axes.y[1])
-        yield _line(x, bottom, x, top, "#e4e4e4")
-        yield _text(x, bottom + 20, _power(value), anchor="middle", colour="#555")
+        yield line(x, bottom, x, top, "#e4e4e4")
+        yield text(x, bottom + 20, _power(value), anchor="middle", colour="#555")
     for value in _powers(axes.y):
         (left, y), (right, _) = axes.at(axes.x[0], value), axes.at(axes.x[1], value)
-        yield _line(left, y, right, y, "#e4e4e4")
-        yield _text(left - 8, y + 4, _si(value), anchor="end", colour="#555")
-    yield _text(
-        (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 16, "operations per byte read", anchor="middle"
-    )
+        yield line(left, y, right, y, "#e4e4e4")
+        yield text(left - 8, y + 4, _si(value), anchor="end", colour="#555")
+    yield text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 16, "operations per byte read", anchor="middle")
     yield (
         f"<g transform='rotate(-90)'>"
-        f"{_text(-(TOP + HEIGHT - BOTTOM) / 2, 18, 'operations per second', anchor='middle')}</g>"
+        f"{text(-(TOP + HEIGHT - BOTTOM) / 2, 18, 'operations per second', anchor='middle')}</g>"
     )
 
 
@@ -134,23 +125,23 @@ def _roofs(axes: Axes, memory: float, roofs: dict[str, float]) -> Iterable[str]:
     start = max(axes.x[0], axes.y[0] / memory)
     end = min(axes.x[1], highest / memory)
     (x1, y1), (x2, y2) = axes.at(start, memory * start), axes.at(end, memory * end)
-    yield _line(x1, y1, x2, y2, "#333", width=2)
+    yield line(x1, y1, x2, y2, "#333", width=2)
     angle = math.degrees(math.atan2(y2 - y1, x2 - x1))
     share = 0.3
     x, y = x1 + share * (x2 - x1), y1 + share * (y2 - y1)
     label = f"memory: {memory / 1e9:.3g} GB/s read"
     yield (
         f"<g transform='translate({x:.1f} {y - 9:.1f}) rotate({angle:.2f})'>"
-        f"{_text(0, 0, label, anchor='middle', colour='#333')}</g>"
+        f"{text(0, 0, label, anchor='middle', colour='#333')}</g>"
     )
     for name, roof in roofs.items():
         (left, y), (right, _) = (
             axes.at(min(roof / memory, axes.x[1]), roof),
             axes.at(axes.x[1], roof),
         )
-        yield _line(left, y, right, y, "#333", width=2)
+        yield line(left, y, right, y, "#333", width=2)
         label = f"{name}: {_si(roof)}op/s"
-        yield _text(right - 2, y - 7, label, anchor="end", colour="#333")
+        yield text(right - 2, y - 7, label, anchor="end", colour="#333")
 
 
 def _marks(axes: Axes, points: Sequence[Point]) -> Iterable[str]:
@@ -159,14 +150,14 @@ def _marks(axes: Axes, points: Sequence[Point]) -> Iterable[str]:
     y = TOP + 8.0
     for number, runtime in enumerate(runtimes):
         colour = COLOURS[number % len(COLOURS)]
-        yield _text(LEGEND, y, runtime, colour=colour, weight=600)
+        yield text(LEGEND, y, runtime, colour=colour, weight=600)
         for point in points:
             if point.runtime != runtime:
                 continue
             y += 18
             shape = SHAPES.get(point.figure, "circle")
             yield _mark(LEGEND + 6, y - 4, shape, colour, point.text)
-            yield _text(LEGEND + 18, y, point.text, colour="#444")
+            yield text(LEGEND + 18, y, point.text, colour="#444")
             yield _mark(*axes.at(point.x, point.y), shape, colour, f"{runtime}, {point.text}")
         y += 26
 
@@ -178,31 +169,6 @@ def _mark(x: float, y: float, shape: str, colour: str, title: str) -> str:
         return f"{body}<title>{escape(title)}</title></rect>"
     return (
         f"<circle cx='{x:.1f}' cy='{y:.1f}' r='6.5' {style}><title>{escape(title)}</title></circle>"
-    )
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    *,
-    size: int = 12,
-    anchor: str = "start",
-    colour: str = "#222",
-    weight: int = 400,
-) -> str:
-    # A white rim keeps words readable where lines cross them.
-    return (
-        f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' text-anchor='{anchor}' "
-        f"font-weight='{weight}' fill='{colour}' stroke='white' stroke-width='3' "
-        f"paint-order='stroke'>{escape(text)}</text>"
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1) -> str:
-    return (
-        f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' "
-        f"stroke='{colour}' stroke-width='{width}'/>"
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from paddock.bench.result import Figure, Result, Run
+from paddock.bench.serving import report as serving
 from paddock.bench.summary import Summary
+from paddock.bench.table import Table, amount, scale
 from paddock.errors import UsageError
 
 _TITLES = {
@@ -18,27 +19,10 @@ _TITLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Text in rows and columns; ``right`` are the columns of numbers."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    right: tuple[int, ...] = ()
-
-    def markdown(self) -> str:
-        """The table as GitHub draws it."""
-        rule = ["---:" if i in self.right else "---" for i in range(len(self.header))]
-        lines = [self.header, rule, *self.rows]
-        body = "\n".join(
-            f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines
-        )
-        return f"**{self.title}**\n\n{body}\n"
-
-
 def tables(result: Result) -> list[Table]:
     """What a person wants to see of a result: conditions, figures, ratios."""
+    if result.kind == "serve":
+        return serving.tables(result)
     found = [_conditions(result)]
     rows = [row for run in result.runs for row in _rows(run)]
     if rows:
@@ -154,7 +138,7 @@ def _rows(run: Run) -> list[tuple[str, ...]]:
     rows = []
     for name, figure in run.figures.items():
         values = figure.values
-        size, unit = _scale(values.median, figure.unit)
+        size, unit = scale(values.median, figure.unit)
         numbers = (values.median, values.min, *values.quartiles, values.max)
         share = f"{figure.share.median:.1%}" if figure.share else ""
         cells = (f"{value / size:.4g}" for value in numbers)
@@ -168,23 +152,3 @@ def _title(name: str) -> str:
 
 def _spread(values: Summary) -> Sequence[float]:
     return values.median, values.min, values.max
-
-
-def amount(value: float, unit: str) -> str:
-    """A number with its unit for people, four digits of it."""
-    size, scaled = _scale(value, unit)
-    return f"{value / size:.4g} {scaled}"
-
-
-def _scale(value: float, unit: str) -> tuple[float, str]:
-    """The unit in which ``value`` reads well, and its size in ``unit``."""
-    if unit == "share":
-        return 0.01, "%"
-    if unit == "s" and value < 1:
-        return 1e-3, "ms"
-    plain = unit.replace("bytes", "B")
-    if plain in ("B", "B/s", "op/s"):
-        for prefix, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-            if value >= size:
-                return size, prefix + plain
-    return 1.0, plain

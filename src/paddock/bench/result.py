@@ -12,6 +12,7 @@ from typing import Any
 
 from paddock.bench import facts
 from paddock.bench.cost import Storage
+from paddock.bench.serving.served import Served
 from paddock.bench.summary import Summary
 from paddock.bench.workload import Workload
 from paddock.errors import BenchError, PaddockError
@@ -19,7 +20,7 @@ from paddock.errors import BenchError, PaddockError
 SCHEMA = "paddock-bench/1"
 """Raised when a field changes its meaning or goes; a new field with a default does not raise it."""
 
-KINDS = ("decode", "prefill", "batch", "load", "peers", "roofline")
+KINDS = ("decode", "prefill", "batch", "load", "peers", "roofline", "serve")
 STATES = ("ok", "failed", "absent")
 
 
@@ -73,7 +74,8 @@ class Run:
 
     ``state`` is one of STATES, ``note`` says why it is not ``ok`` or what differs from the others
     (weights of another kind, say). ``warm_up`` is the first turn, which ``figures`` leave out.
-    ``workload`` is what it was given, ``options`` how it was opened.
+    ``workload`` is what it was given, ``options`` how it was opened or asked. ``served`` is there
+    if the runtime was a server.
     """
 
     runtime: str
@@ -86,15 +88,20 @@ class Run:
     storage: dict[str, Any] | None = None
     warm_up: dict[str, float] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
+    served: Served | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         plain = {name: getattr(self, name) for name in Run.__slots__}
-        return plain | {"figures": {name: one.to_dict() for name, one in self.figures.items()}}
+        return plain | {
+            "figures": {name: one.to_dict() for name, one in self.figures.items()},
+            "served": self.served.to_dict() if self.served else None,
+        }
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Run:
         """Reads ``to_dict``'s form."""
+        value = {"served": None} | value  # which older results lack
         _fields(value, set(Run.__slots__), "a run")
         if value["state"] not in STATES:
             raise BenchError(f"a run's state is {value['state']!r}")
@@ -103,7 +110,8 @@ class Run:
         if value["storage"] is not None:
             Storage(**value["storage"])
         figures = {name: Figure.from_dict(one) for name, one in value["figures"].items()}
-        return cls(**(value | {"figures": figures}))
+        served = Served.from_dict(value["served"]) if value["served"] else None
+        return cls(**(value | {"figures": figures, "served": served}))
 
 
 @dataclass(frozen=True, slots=True)

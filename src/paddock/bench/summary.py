@@ -38,7 +38,7 @@ class Summary:
         Linear interpolation between samples (numpy's default, R's type 7).
         """
         ordered = sorted(self.samples)
-        return _quantile(ordered, 0.25), _quantile(ordered, 0.75)
+        return percentile(ordered, 0.25), percentile(ordered, 0.75)
 
     @property
     def min(self) -> float:
@@ -77,7 +77,8 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Summary:
     return Summary.of(a / b for a, b in zip(ours, theirs, strict=True))
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The value below which ``share`` (0 to 1) of the ascending ``ordered`` lies, interpolated."""
     place = share * (len(ordered) - 1)
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)

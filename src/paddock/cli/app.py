@@ -11,25 +11,37 @@ from paddock.cli import (
     bench,
     catalog,
     chat,
+    container,
     convert,
     doctor,
+    down,
     export,
     host,
+    init,
     inspect,
     key,
+    logs,
     make_random,
     models,
     options,
+    plan,
     profile,
     pull,
     quantize,
+    ranktable,
+    rehearse,
     resolve,
     run,
     serve,
+    shell,
+    status,
+    up,
+    verify,
 )
 from paddock.cli.help import Command, Group, examples
 
 EXAMPLES = """
+paddock up                                from this machine to a model that answers
 paddock run "I love Beijing, because"     the built-in model, nothing to download
 paddock chat                              talk to it
 paddock pull llama2-7b-chat               fetch a real one
@@ -37,6 +49,16 @@ paddock run -m llama2-7b-chat --chat "Who are you?"
 """
 
 ORDER = (
+    "up",
+    "plan",
+    "status",
+    "logs",
+    "shell",
+    "exec",
+    "verify",
+    "down",
+    "init",
+    "rehearse",
     "run",
     "chat",
     "serve",
@@ -53,6 +75,8 @@ ORDER = (
     "doctor",
     "host",
     "resolve",
+    "container",
+    "ranktable",
     "catalog",
 )
 """The commands as the help lists them; typer would put groups last."""
@@ -75,6 +99,16 @@ def _application() -> typer.Typer:
         epilog=examples(EXAMPLES),
     )
     app.callback(invoke_without_command=True)(paddock)
+    app.command(cls=Command, epilog=examples(up.EXAMPLES))(up.up)
+    app.command(cls=Command, epilog=examples(plan.EXAMPLES))(plan.plan)
+    app.command(cls=Command, epilog=examples(status.EXAMPLES))(status.status)
+    app.command(cls=Command, epilog=examples(logs.EXAMPLES))(logs.logs)
+    app.command(cls=Command, epilog=examples(shell.SHELL_EXAMPLES))(shell.shell)
+    app.command("exec", cls=Command, epilog=examples(shell.EXEC_EXAMPLES))(shell.execute)
+    app.command(cls=Command, epilog=examples(verify.EXAMPLES))(verify.verify)
+    app.command(cls=Command, epilog=examples(down.EXAMPLES))(down.down)
+    app.command(cls=Command, epilog=examples(init.EXAMPLES))(init.init)
+    app.command(cls=Command, epilog=examples(rehearse.EXAMPLES))(rehearse.rehearse)
     app.command(cls=Command, epilog=examples(run.EXAMPLES))(run.run)
     app.command(cls=Command, epilog=examples(chat.EXAMPLES))(chat.chat)
     app.command(cls=Command, epilog=examples(serve.EXAMPLES))(serve.serve)
@@ -91,6 +125,8 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(host.EXAMPLES))(host.host)
     app.command(cls=Command, epilog=examples(doctor.EXAMPLES))(doctor.doctor)
     app.command(cls=Command, epilog=examples(resolve.EXAMPLES))(resolve.resolve)
+    app.add_typer(ranktable.app, name="ranktable", cls=Group, epilog=examples(ranktable.EXAMPLES))
+    app.add_typer(container.app, name="container", cls=Group, epilog=examples(container.EXAMPLES))
     app.add_typer(catalog.app, name="catalog", cls=Group, epilog=examples(catalog.EXAMPLES))
     return app
 
@@ -109,6 +145,6 @@ def paddock(
     ] = False,
     debug: options.Debug = False,
 ) -> None:
-    """Runs Llama 2 models on Ascend, NVIDIA and plain CPUs."""
+    """Deploys and runs Llama 2 models on Ascend, NVIDIA and plain CPUs."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

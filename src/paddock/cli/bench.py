@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from paddock.cli import bench_options as shared
-from paddock.cli import options, render
+from paddock.cli import bench_serve, options, render
+from paddock.cli import bench_view as view
 from paddock.cli.help import Command, examples
 
 if TYPE_CHECKING:
-    from paddock.bench.report import Table
-    from paddock.bench.result import Result
     from paddock.bench.run import Options
 
 EXAMPLES = """
 paddock bench decode
 paddock bench peers llama2-7b-int4 --gguf llama2-7b.gguf --out peers.json --plot roofline.svg
+paddock bench serve --url http://127.0.0.1:8000 --concurrency 8
 paddock bench compare before.json after.json
 """
 
@@ -48,6 +48,8 @@ def decode(
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
     out: shared.Out = None,
     plot: shared.Plot = None,
     json: shared.Json = False,
@@ -58,7 +60,7 @@ def decode(
         "decode",
         shared.wishes(
             model, quant, threads, repeats, seed,
-            shared.opening(runtime, device, dtype, kv)
+            shared.opening(runtime, device, dtype, kv) | options.ranks(tp, pp)
             | options.of_mindspore(runtime, mindspore_python, mode, no_past=False)
             | ({"use_past": False} if no_past else {})
             | ({"max_seq_len": max_seq_len} if max_seq_len else {}),
@@ -83,6 +85,8 @@ def prefill(
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
     out: shared.Out = None,
     plot: shared.Plot = None,
     json: shared.Json = False,
@@ -93,7 +97,7 @@ def prefill(
         "prefill",
         shared.wishes(
             model, quant, threads, repeats, seed,
-            shared.opening(runtime, device, dtype, kv)
+            shared.opening(runtime, device, dtype, kv) | options.ranks(tp, pp)
             | options.of_mindspore(runtime, mindspore_python, mode, no_past=False),
             prompt_tokens=prompt_tokens, new_tokens=1, busy=busy,
         ),
@@ -117,6 +121,8 @@ def batch(
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
     out: shared.Out = None,
     plot: shared.Plot = None,
     json: shared.Json = False,
@@ -127,7 +133,7 @@ def batch(
         "batch",
         shared.wishes(
             model, quant, threads, repeats, seed,
-            shared.opening(runtime, device, dtype, kv)
+            shared.opening(runtime, device, dtype, kv) | options.ranks(tp, pp)
             | options.of_mindspore(runtime, mindspore_python, mode, no_past=False),
             prompt_tokens=context, new_tokens=shared.more_than_one(new_tokens), batch=batch,
         ),
@@ -160,7 +166,7 @@ def load(
     asked = shared.wishes(model, quant, threads, repeats, 0, {})
     with render.count_bar("starting") as progress:
         found = run.measure_load(asked, cache.value, timeout, progress)
-    _show(found, out, None, json)
+    view.show(found, out, None, json)
 
 
 @app.command(cls=Command, epilog=examples("paddock bench peers --only transformers"))
@@ -245,7 +251,10 @@ def peers(
             timeout=timeout,
             progress=progress,
         )
-    _show(found, out, plot, json)
+    view.show(found, out, plot, json)
+
+
+app.command(cls=Command, epilog=examples(bench_serve.EXAMPLES))(bench_serve.serve)
 
 
 @app.command(cls=Command, epilog=examples("paddock bench roofline --threads 2"))
@@ -271,7 +280,7 @@ def roofline(
 
     with render.count_bar("measuring") as progress:
         found = run.roofline(shared.wishes(None, None, threads, repeats, 0, {}), progress=progress)
-    _show(found, out, plot, json, [result.read(path) for path in results or ()])
+    view.show(found, out, plot, json, [result.read(path) for path in results or ()])
 
 
 @app.command(cls=Command, epilog=examples("paddock bench compare before.json after.json"))
@@ -285,7 +294,7 @@ def compare(
     from paddock.bench import report, result
 
     tables, doubts = report.compare(result.read(a), result.read(b))
-    _tables(tables, markdown)
+    view.tables(tables, markdown)
     for doubt in doubts:
         render.line(f"note: {doubt}")
 
@@ -303,8 +312,8 @@ def show(
     from paddock.bench import report, result
 
     found = result.read(file)
-    _tables(report.tables(found), markdown)
-    _draw([found], plot)
+    view.tables(report.tables(found), markdown)
+    view.draw([found], plot)
 
 
 def _speed(kind: str, asked: Options, out: Path | None, plot: Path | None, json: bool) -> None:
@@ -312,41 +321,4 @@ def _speed(kind: str, asked: Options, out: Path | None, plot: Path | None, json:
 
     with render.count_bar("measuring") as progress:
         found = run.speed(kind, asked, progress)
-    _show(found, out, plot, json)
-
-
-def _show(
-    found: Result,
-    out: Path | None,
-    plot: Path | None,
-    json: bool,
-    others: list[Result] | None = None,
-) -> None:
-    from paddock.bench import report, result
-
-    if out is not None:
-        result.save(found, out)
-        render.line(f"saved {out}")
-    _draw([found, *(others or [])], plot)
-    if json:
-        render.emit(found.to_dict())
-    else:
-        _tables(report.tables(found), markdown=False)
-
-
-def _draw(results: list[Result], plot: Path | None) -> None:
-    if plot is not None:
-        from paddock.bench.plot import plot as draw
-
-        plot.write_text(draw(results), encoding="utf-8")
-        render.line(f"drew {plot}")
-
-
-def _tables(tables: list[Table], markdown: bool) -> None:
-    for number, table in enumerate(tables):
-        if markdown:
-            render.text(table.markdown() + "\n")
-            continue
-        if number:
-            render.text("\n")
-        render.table(table.header, table.rows, table.right)
+    view.show(found, out, plot, json)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CHOICE = "Choosing the next token"
 MACHINE = "Machine"
+RANKS = "Several cards and hosts"
 
 
 class Device(str, Enum):
@@ -258,6 +259,48 @@ MaxSeqLen = Annotated[
         show_default=False,
     ),
 ]
+Tp = Annotated[
+    int,
+    typer.Option(
+        "--tp",
+        metavar="N",
+        min=1,
+        help="Share every layer between N ranks (tensor parallelism, torch).",
+        rich_help_panel=RANKS,
+    ),
+]
+Pp = Annotated[
+    int,
+    typer.Option(
+        "--pp",
+        metavar="N",
+        min=1,
+        help="Share out the layers over N stages (pipeline parallelism, torch).",
+        rich_help_panel=RANKS,
+    ),
+]
+Nnodes = Annotated[
+    int,
+    typer.Option(metavar="N", min=1, help="Hosts that lend their cards.", rich_help_panel=RANKS),
+]
+NodeRank = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Which of them this is; 0 answers, the others only compute.",
+        rich_help_panel=RANKS,
+    ),
+]
+RdzvEndpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where they meet, an address of host 0.",
+        rich_help_panel=RANKS,
+        show_default=False,
+    ),
+]
 System = Annotated[
     str | None,
     typer.Option(metavar="TEXT", help="The system message of the chat.", show_default=False),
@@ -338,6 +381,16 @@ def generation(
     )
 
 
+def ranks(
+    tp: int, pp: int, nnodes: int = 1, node_rank: int = 0, rdzv_endpoint: str | None = None
+) -> dict[str, Any]:
+    """The options of several ranks, without those that ask for one."""
+    given = {"tp": tp, "pp": pp, "nnodes": nnodes, "node_rank": node_rank}
+    alone = {"tp": 1, "pp": 1, "nnodes": 1, "node_rank": 0}
+    found: dict[str, Any] = {name: n for name, n in given.items() if n != alone[name]}
+    return found if rdzv_endpoint is None else {**found, "rdzv_endpoint": rdzv_endpoint}
+
+
 def new_seed() -> int:
     """A seed short enough to type again."""
     import secrets
@@ -370,6 +423,7 @@ def open_model(
     threads: int | None = None,
     max_seq_len: int | None = None,
     speculate: str | None = None,
+    ranks: dict[str, Any] | None = None,
     no_past: bool = False,
     mindspore_python: Path | None = None,
     mode: Mode | None = None,
@@ -399,6 +453,7 @@ def open_model(
             max_batch=1,
             threads=threads or configured.threads,
             speculate=speculate,
+            **(ranks or {}),
             **of_mindspore(runtime, mindspore_python, mode, no_past),
         )
     for warning in said:

@@ -58,6 +58,8 @@ def run(
     max_seq_len: options.MaxSeqLen = None,
     speculate: options.Speculate = None,
     no_past: options.NoPast = False,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
     quiet: options.Quiet = False,
     json: options.Json = False,
     stream_json: Annotated[
@@ -97,6 +99,7 @@ def run(
         threads=threads,
         max_seq_len=max_seq_len,
         speculate=speculate,
+        ranks=options.ranks(tp, pp),
         no_past=no_past,
         mindspore_python=mindspore_python,
         mode=mode,

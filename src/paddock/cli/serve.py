@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from paddock.cli import options
+from paddock.cli import options, render
+from paddock.errors import PaddockError, UsageError
 
 SAFETY = "Who may ask"
 LOAD = "Load"
@@ -19,9 +21,21 @@ EXAMPLES = r"""
 paddock serve                              the built-in model on http://127.0.0.1:8000
 paddock serve llama2-7b-chat --quant int4 --port 9000
 paddock serve --host 0.0.0.0 --api-key-file keys
+paddock serve llama2-70b --tp 8            one model on eight cards of this host
 curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' \
      -d '{"model": "demo", "prompt": "LLaMA is a"}'
 """
+
+
+class ServedBy(str, Enum):
+    """What computes for a server."""
+
+    auto = "auto"
+    native = "native"
+    torch = "torch"
+    mindspore = "mindspore"
+    vllm = "vllm"
+
 
 Port = Annotated[
     int | None,
@@ -140,6 +154,42 @@ ReplicaCpus = Annotated[
 ReplicaGpus = Annotated[
     float, typer.Option(metavar="X", help="GPUs of one replica.", rich_help_panel=SCALE)
 ]
+Detach = Annotated[
+    bool,
+    typer.Option(
+        "--detach",
+        help="Leave the replicas to Ray and return; again, it updates them.",
+        rich_help_panel=SCALE,
+    ),
+]
+VllmProgram = Annotated[
+    str | None,
+    typer.Option(
+        "--vllm",
+        metavar="PROGRAM",
+        help="vLLM's program, for --runtime vllm.  [default: vllm]",
+        rich_help_panel=SCALE,
+        show_default=False,
+    ),
+]
+VllmArg = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WORD",
+        help="A word for vLLM's command line; repeatable.",
+        rich_help_panel=SCALE,
+        show_default=False,
+    ),
+]
+Runtime = Annotated[
+    ServedBy,
+    typer.Option(
+        "--runtime",
+        metavar="auto|native|torch|mindspore|vllm",
+        help="What computes; auto is native on CPUs, vllm starts vllm serve.",
+        rich_help_panel=options.MACHINE,
+    ),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -174,7 +224,7 @@ def serve(
     request_timeout: RequestTimeout = None,
     drain_timeout: DrainTimeout = None,
     device: options.DeviceOption = options.Device.auto,
-    runtime: options.RuntimeOption = options.RuntimeName.auto,
+    runtime: Runtime = ServedBy.auto,
     mindspore_python: options.MindSporePython = None,
     mode: options.ModeOption = None,
     dtype: options.DtypeOption = options.Dtype.auto,
@@ -182,12 +232,20 @@ def serve(
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
     max_seq_len: options.MaxSeqLen = None,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
+    nnodes: options.Nnodes = 1,
+    node_rank: options.NodeRank = 0,
+    rdzv_endpoint: options.RdzvEndpoint = None,
+    vllm: VllmProgram = None,
+    vllm_arg: VllmArg = None,
     ray: Ray = False,
     ray_address: RayAddress = "auto",
     min_replicas: MinReplicas = 1,
     max_replicas: MaxReplicas = 1,
     replica_cpus: ReplicaCpus = 1,
     replica_gpus: ReplicaGpus = 0,
+    detach: Detach = False,
     log_format: LogFormat = None,
     log_prompts: LogPrompts = False,
     debug: options.Debug = False,
@@ -221,21 +279,51 @@ def serve(
         "kv": None if kv is options.Kv.auto else kv.value,
         "threads": threads,
         "max_seq_len": max_seq_len,
+        "vllm": vllm,
+        "vllm_args": tuple(vllm_arg) if vllm_arg else None,
+        **options.ranks(tp, pp, nnodes, node_rank, rdzv_endpoint),
         "python": str(mindspore_python) if mindspore_python else None,
         "mode": mode.value if mode else None,
     }
     wanted = configured(config, given, machine)
+    if node_rank:
+        lend(wanted)
+        return
+    if detach and not ray:
+        raise UsageError("--detach is for replicas on a Ray cluster", hint="use it with --ray")
     if ray:
         from paddock.inference.serve import ray as scaled
 
         cluster = scaled.RayConfig(
             ray_address, min_replicas, max_replicas, replica_cpus, replica_gpus
         )
-        scaled.run(wanted, cluster)
+        scaled.run(wanted, cluster, detach=detach)
         return
     from paddock.inference.serve.server import serve as run
 
     run(wanted)
+
+
+def lend(config: Any) -> None:
+    """Lends this host's cards to the server of host 0, until that ends."""
+    from paddock import settings
+    from paddock.inference.checkpoint import store
+    from paddock.inference.runtimes.ranks.launch import Group, join
+
+    wishes = dict(config.options)
+    path = store.locate(config.model, settings.load())
+    if wishes.get("runtime") == "vllm":
+        from paddock.inference.serve.vllm import command, supervisor
+
+        told = command.Command.of(path, config.served_name, config.max_batch, wishes)
+        if code := supervisor.lend(told):
+            raise PaddockError(f"vLLM ended with exit code {code}")
+        return
+    group = Group.take(wishes)
+    if group is None:
+        raise UsageError("--node-rank without --tp or --pp", hint="one rank needs one host")
+    render.line(f"lending this host's cards to {group.nodes.endpoint}")
+    join(group, str(path), wishes.get("device", "auto"))
 
 
 def configured(file: Path | None, given: dict[str, Any], machine: dict[str, Any]) -> Any:

@@ -14,7 +14,9 @@ from paddock.inference.checkpoint.inspect import inspect
 from paddock.inference.checkpoint.open import open_checkpoint
 from paddock.inference.checkpoint.packed import Packed
 from paddock.inference.checkpoint.random_model import FORMATS, LIKE, make_random
+from paddock.inference.checkpoint.store import builtin
 from paddock.inference.checkpoint.verify import checked, checked_stored
+from paddock.inference.tokenizer.load import load_tokenizer
 
 
 def make(folder: Path, format: str, quant: str | None = "int4", **wishes: Any) -> Path:
@@ -74,6 +76,19 @@ def test_inspection_and_tokenizer(tmp_path: Path) -> None:
     assert report.n_params == LIKE["tiny"].n_params()
     fields = gguf.GGUFReader(make(tmp_path, "gguf")).fields
     assert len(fields["tokenizer.ggml.tokens"].data) == LIKE["tiny"].vocab_size
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_tokenizer_has_a_piece_for_every_row(tmp_path: Path, format: str) -> None:
+    tokenizer = load_tokenizer(make(tmp_path, format, layers=1))
+    small = load_tokenizer(builtin())
+    size = LIKE["tiny"].vocab_size
+    assert tokenizer.vocab_size == size > small.vocab_size
+    for text in ("Once upon a time", "w2049 w4095", "naïve 北京 \U0001f600", " two  spaces"):
+        assert tokenizer.encode(text) == small.encode(text)
+        assert tokenizer.decode(tokenizer.encode(text)) == small.decode(small.encode(text))
+    words = [f"w{number}" for number in (small.vocab_size, size - 1)]
+    assert tokenizer.decode([small.vocab_size, size - 1]).split() == words
 
 
 def test_transformers_opens_it(tmp_path: Path) -> None:

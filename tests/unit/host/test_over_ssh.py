@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import getpass
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,70 +12,21 @@ from pathlib import Path
 
 import pytest
 
+import sshd
 from paddock.deploy.host import Host, probe
 from paddock.errors import RunnerError, TimedOut, Unreachable
 from paddock.shell import LocalRunner, SshRunner
-
-SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshRunner]:
     """The runner of a throw-away sshd."""
-    if SSHD is None or shutil.which("ssh") is None:
-        pytest.skip("openssh-server is not installed")
-    folder = tmp_path_factory.mktemp("ssh")
-    for name in ("host", "user"):
-        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name))
-    (folder / "authorized").write_text((folder / "user.pub").read_text())
-    port = _free_port()
-    (folder / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\n"
-        f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nUsePAM no\n"
-        "PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-        "PermitRootLogin prohibit-password\n"
-    )
-    if os.geteuid() == 0:
-        with contextlib.suppress(OSError):
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # its privilege separation folder
-    log = (folder / "log").open("w")
-    process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log)
-    kind, key, *_ = (folder / "host.pub").read_text().split()
-    (folder / "known").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
-    options = {
-        "IdentityFile": str(folder / "user"),
-        "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": str(folder / "known"),
-        "GlobalKnownHostsFile": "/dev/null",
-        "StrictHostKeyChecking": "yes",
-    }
-    try:
-        _wait_for(port, process, folder / "log")
-        yield SshRunner("127.0.0.1", getpass.getuser(), port, options=options)
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        log.close()
+    with sshd.serving(tmp_path_factory.mktemp("ssh")) as runner:
+        yield runner
 
 
 def _run(*argv: str) -> None:
     subprocess.run(argv, check=True, capture_output=True, timeout=60)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe_socket:
-        probe_socket.bind(("127.0.0.1", 0))
-        return int(probe_socket.getsockname()[1])
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(200):
-        if process.poll() is not None:
-            pytest.skip(f"sshd does not start here: {log.read_text().strip()}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    pytest.fail("sshd does not listen")
 
 
 def stable(host: Host) -> Host:
@@ -179,7 +127,7 @@ def test_a_key_that_the_host_does_not_know(server: SshRunner, tmp_path: Path) ->
 
 def test_nothing_listens(server: SshRunner) -> None:
     with pytest.raises(Unreachable, match="Connection refused"):
-        probe.read(replace(server, port=_free_port()))
+        probe.read(replace(server, port=sshd.free_port()))
 
 
 def test_too_slow(server: SshRunner) -> None:

@@ -59,6 +59,22 @@ def test_chat_by_the_official_client(client: openai.OpenAI) -> None:
     assert len({p.id for p in pieces}) == 1
 
 
+def test_token_counts_in_every_chunk(server: Server, client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "demo", "prompt": "LLaMA is a", "max_tokens": 9, **GREEDY}
+    counted = {"include_usage": True, "continuous_usage_stats": True}
+    pieces = list(client.completions.create(stream=True, stream_options=counted, **asked))
+    made = [piece.usage.completion_tokens for piece in pieces]
+    assert made == sorted(made) and made[-1] == 9 and made[0] <= 2
+    prompts = {piece.usage.prompt_tokens for piece in pieces}
+    assert len(prompts) == 1 and pieces[-1].usage.total_tokens == 9 + prompts.pop()
+    reply = server.post(
+        "/v1/completions",
+        {**asked, "stream": True, "stream_options": {"continuous_usage_stats": True}},
+    )
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == "stream_options.continuous_usage_stats"
+
+
 def test_asynchronous_client(server: Server) -> None:
     async def ask() -> list[str]:
         async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client:

@@ -15,6 +15,7 @@ from paddock.deploy.catalog.schema import (
     Catalog,
     Component,
     Level,
+    Needs,
     Pairing,
     Recipe,
     Release,
@@ -40,6 +41,7 @@ KEYS = {
         *("component", "kind", "file", "url", "when", "names"),
         *("level", "source", "date", "note"),
     },
+    "needs": {"component", "manager", "packages", "source", "date"},
     "recipe": {"framework", "accelerator", "components", "optional", "on_demand", "essential"},
 }
 
@@ -70,6 +72,7 @@ def load(folder: Path = DATA) -> Catalog:
         pairings=tuple(pairings),
         artifacts=tuple(_artifact(e, w, components) for w, e in _entries(documents, "artifact")),
         recipes=tuple(_recipe(entry, where) for where, entry in _entries(documents, "recipe")),
+        asked=tuple(_needs(entry, where) for where, entry in _entries(documents, "needs")),
     )
 
 
@@ -216,6 +219,16 @@ def _artifact(
         source=_get(entry, "source", str, where),
         date=_get(entry, "date", datetime.date, where),
         note=_get(entry, "note", str, where, ""),
+    )
+
+
+def _needs(entry: Mapping[str, Any], where: str) -> Needs:
+    return Needs(
+        component=_get(entry, "component", str, where),
+        manager=_get(entry, "manager", str, where),
+        packages=tuple(_get(entry, "packages", list, where)),
+        source=_get(entry, "source", str, where),
+        date=_get(entry, "date", datetime.date, where),
     )
 
 

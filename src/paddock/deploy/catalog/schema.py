@@ -6,6 +6,7 @@ Catalog
 │   └── Release     one version of it
 ├── Pairing     releases of two components that go together, or are reported not to
 ├── Artifact    name and address of a file or image, by version, arch and chip
+├── Needs       packages of the system or of Python that a component asks for
 └── Recipe      which components a stack consists of, for a framework on an accelerator
 """
 
@@ -118,6 +119,21 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """Packages that a component asks for beside itself.
+
+    ``manager`` is ``apt``, ``dnf`` (yum's names) or ``pip``; ``packages`` are names in its world,
+    pip's with their bounds.
+    """
+
+    component: str
+    manager: str
+    packages: tuple[str, ...]
+    source: str
+    date: datetime.date
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """The components of a stack, most important first: its newness is decided in this order.
 
@@ -144,6 +160,12 @@ class Catalog:
     pairings: tuple[Pairing, ...]
     artifacts: tuple[Artifact, ...]
     recipes: tuple[Recipe, ...]
+    asked: tuple[Needs, ...] = ()
+
+    def needs(self, component: str, manager: str) -> tuple[str, ...]:
+        """The packages that a component asks for from that manager; empty if none are named."""
+        rows = (n for n in self.asked if (n.component, n.manager) == (component, manager))
+        return tuple(dict.fromkeys(name for row in rows for name in row.packages))
 
     def component(self, name: str) -> Component:
         """The component of that name; raises CatalogError naming the nearest."""

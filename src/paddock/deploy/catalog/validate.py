@@ -8,11 +8,12 @@ import string
 from collections import Counter
 from collections.abc import Iterator
 
-from paddock.deploy.catalog.schema import Artifact, Catalog, Level, Pairing, Release
+from paddock.deploy.catalog.schema import Artifact, Catalog, Level, Needs, Pairing, Release
 from paddock.deploy.catalog.versions import Range, key
 from paddock.errors import CatalogError
 
 ARTIFACT_KINDS = ("run", "wheel", "image", "package", "list")
+MANAGERS = ("apt", "dnf", "pip")
 COMPONENT_KINDS = ("software", "hardware", "system", "setting")
 EXTRA_FIELDS = ("arch", "py", "abi", "file", "cuda_digits")
 """What an artifact's name may hold beside components and ``component_fact``."""
@@ -23,21 +24,25 @@ def validate(catalog: Catalog) -> tuple[str, ...]:
 
     Faults are: a source that is not listed, not used or has no public address; a release that is
     there twice or whose version does not parse; a pairing one side of which is no release, that
-    contradicts another or that nothing can reach; an artifact or recipe that names what is not
-    there.
+    contradicts another or that nothing can reach; an artifact, need or recipe that names what is
+    not there.
     """
     return tuple(
         fault
-        for check in (_sources, _components, _releases, _pairings, _allow_ids, _artifacts, _recipes)
+        for check in (
+            *(_sources, _components, _releases, _pairings, _allow_ids, _artifacts),
+            *(_needs, _recipes),
+        )
         for fault in check(catalog)
     )
 
 
 def _sources(catalog: Catalog) -> Iterator[str]:
-    entries: list[Release | Pairing | Artifact] = [
+    entries: list[Release | Pairing | Artifact | Needs] = [
         *(release for rows in catalog.releases.values() for release in rows),
         *catalog.pairings,
         *catalog.artifacts,
+        *catalog.asked,
     ]
     used = set()
     for entry in entries:
@@ -141,6 +146,20 @@ def _artifacts(catalog: Catalog) -> Iterator[str]:
             fact = str(field)[len(component) + 1 :]
             if not any(fact in release.facts for release in catalog.releases.get(component, ())):
                 yield f"{where}: nothing fills in {{{field}}}"
+
+
+def _needs(catalog: Catalog) -> Iterator[str]:
+    for needs in catalog.asked:
+        where = f"what {needs.component} needs of {needs.manager}"
+        if needs.component not in catalog.components:
+            yield f"{where}: {needs.component!r} is not a component"
+        if needs.manager not in MANAGERS:
+            yield f"{where}: unknown manager {needs.manager!r}"
+        for name in needs.packages:
+            if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*([<>=!~].*)?", name):
+                yield f"{where}: {name!r} is not the name of a package"
+        if not needs.packages:
+            yield f"{where}: names nothing"
 
 
 def _recipes(catalog: Catalog) -> Iterator[str]:

@@ -60,9 +60,16 @@ def ascend(
         platform=components.platform(answer),
         docker_runtime=hooks[0] if hooks else None,
         namespace=namespace.text if namespace else None,
+        paths=_paths(answer),
     )
     there = any(device.vendor == HUAWEI for device in pci)
     return found if there or found != Ascend() else None
+
+
+def _paths(answer: Answer) -> tuple[str, ...] | None:
+    """None also where there is none of them: then there is nothing of Ascend's."""
+    frame = answer.get("ascend paths")
+    return tuple(line for line in frame.lines if line.strip()) or None if frame else None
 
 
 _INSTALL_KEYS = (

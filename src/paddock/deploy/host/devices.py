@@ -250,6 +250,8 @@ class Ascend:
     ``Host.environment`` (ASCEND_HOME_PATH, ATB_HOME_PATH). ``namespace`` is
     /proc/uda/namespace_node, which namespace holds which card: read only where npu-smi was told
     that a card is taken (-8020), because reading it makes the driver drop dead namespaces.
+    ``paths`` are the folders and files of the driver's that containers are given, as far as they
+    are there; None where nobody looked or there are none.
     """
 
     npu_smi: NpuSmi | None = None
@@ -265,6 +267,7 @@ class Ascend:
     platform: tuple[PlatformConfig, ...] = ()
     docker_runtime: str | None = None
     namespace: str | None = None
+    paths: tuple[str, ...] | None = None
 
     def component(self, kind: str) -> Component | None:
         """The active component of a kind, else the only one, else None."""

@@ -125,7 +125,7 @@ class Host:
     not get. ``startup`` are lines of shells' and the loader's files that bear on accelerators,
     ``sshd`` those of its server that decide who may enter and where. ``limits`` are the soft
     resource limits by ``ulimit``'s names (``nofile``, ``memlock``), -1 for unlimited, memory in
-    bytes.
+    bytes; ``hard_limits`` are those that no program there can raise without a privilege.
     """
 
     schema: int = SCHEMA
@@ -157,6 +157,7 @@ class Host:
     startup: tuple[ConfigLine, ...] = ()
     sshd: tuple[ConfigLine, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
+    hard_limits: dict[str, int] = field(default_factory=dict)
     model_files: tuple[ModelFile, ...] = ()
     model_configs: tuple[ModelConfig, ...] = ()
     notes: tuple[Note, ...] = ()

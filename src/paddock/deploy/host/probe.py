@@ -115,6 +115,7 @@ def host(
         startup=software.config_lines(parsed, "startup"),
         sshd=software.config_lines(parsed, "sshd"),
         limits=system.limits(parsed),
+        hard_limits=system.limits(parsed, "hard"),
         model_files=software.model_files(parsed),
         model_configs=software.model_configs(parsed),
         notes=tuple(dict.fromkeys(notes)),

@@ -418,6 +418,19 @@ ascend_files() {
   }
   say kernels kernels
   say platform platform
+  say 'ascend paths' ascend_paths
+}
+
+ascend_paths() { # what a container of a driver's may be given, as far as it is there
+  printf '%s\n' /usr/local/dcmi /etc/ascend_install.info /etc/hccn.conf /etc/vnpu.cfg /var/queue_schedule \
+    /var/log/npu /var/log/npu/conf/slog/slog.conf /var/log/npu/slog /var/log/npu/profiling /var/log/npu/dump |
+    while read -r path; do [ -e "$path" ] && printf '%s\n' "$path"; done
+  ascend_roots | sort -u | while read -r root; do
+    for path in "$root"/driver "$root"/firmware "$root"/add-ons; do
+      [ -e "$path" ] && printf '%s\n' "$path"
+    done
+  done
+  return 0
 }
 
 find_tool() { # NAME: also where installers put it and a plain PATH does not look

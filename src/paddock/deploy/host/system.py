@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import Literal
 
 from paddock.deploy.host.facts import (
     NOT_ASKED,
@@ -287,14 +288,15 @@ _LIMITS = {
 }
 
 
-def limits(answer: Answer) -> dict[str, int]:
-    """Soft limits from /proc/self/limits; -1 is unlimited."""
+def limits(answer: Answer, which: Literal["soft", "hard"] = "soft") -> dict[str, int]:
+    """Limits from /proc/self/limits; -1 is unlimited."""
     frame = answer.get("file /proc/self/limits")
     found: dict[str, int] = {}
     for line in frame.lines if frame else []:
-        match = re.match(r"(Max [a-z ]+?)\s{2,}(\d+|unlimited)\s", line + " ")
+        match = re.match(r"(Max [a-z ]+?)\s{2,}(\d+|unlimited)\s+(\d+|unlimited)\s", line + " ")
         if match and match[1] in _LIMITS:
-            found[_LIMITS[match[1]]] = -1 if match[2] == "unlimited" else int(match[2])
+            value = match[2 if which == "soft" else 3]
+            found[_LIMITS[match[1]]] = -1 if value == "unlimited" else int(value)
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from paddock.errors import UsageError, nearest
-from paddock.inference.checkpoint import store, tokenizer_files
+from paddock.inference.checkpoint import random_tokenizer, tokenizer_files
 from paddock.inference.checkpoint.base import Array, TensorInfo, as_dtype, numpy_dtype
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.convert import gguf_name
@@ -111,9 +111,9 @@ def make_random(
     The same ``like``, ``quant``, ``layers`` and ``seed`` give the same weights in every format:
     ``paddock`` (the default for ``quant`` int4 and int8), ``gguf`` (Q4_0, Q8_0 or BF16) and ``hf``
     (bf16; quantized weights dequantized). The head has 8 bits, the embedding is bf16. ``layers``
-    takes the place of the shape's own number. The tokenizer is the built-in model's; ids beyond
-    its vocabulary stand for nothing. Memory: one tensor. Raises UsageError for a wish that cannot
-    be honoured, CheckpointError if ``out`` cannot be written.
+    takes the place of the shape's own number. The tokenizer is the built-in model's with more
+    pieces, one for each row of the head. Memory: one tensor. Raises UsageError for a wish that
+    cannot be honoured, CheckpointError if ``out`` cannot be written.
     """
     out = Path(out)
     config, recipe = _wished(like, quant, layers)
@@ -128,7 +128,7 @@ def make_random(
     sizes = _sizes(config, recipe, format)
 
     def fill(folder: Path) -> Path:
-        tokenizer_files.copy(store.builtin(), folder)
+        random_tokenizer.write(folder, config)
         weights: Iterator[tuple[str, Array | Packed]] = checkpoint.stored()
         if format == "hf":
             weights = checkpoint.tensors()

@@ -93,6 +93,31 @@ class Engine:
                     self._end(one, "cancelled")
             return bool(live)
 
+    def lost(self) -> list[int]:
+        """The runtime's cache is gone (RanksLost): what can be begun again waits for it.
+
+        That is every request of which nothing was said yet, once; the others are cancelled and
+        their numbers returned. Call it between steps; the runtime's ``recover`` comes after.
+        """
+        with self._lock:
+            running = list(self._scheduler.running)
+            if self.drafter is not None:
+                for one in running:
+                    self.drafter.forget(one.number)
+            self._scheduler.forget_all()
+            # A request that ranks die of must not take every new group with it.
+            again = {one.number - one.index for one in running if one.lost_before}
+            for one in running:
+                one.lost_before = True
+            ended = [
+                number
+                for number, live in self._live.items()
+                if number in again or any(len(one.tokens) > one.n_prompt for one in live)
+            ]
+        for number in ended:
+            self.cancel(number)
+        return ended
+
     @property
     def idle(self) -> bool:
         """Whether there is nothing to do and ``step`` has nothing to report."""

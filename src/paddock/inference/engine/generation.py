@@ -21,8 +21,8 @@ class Generation:
 
     __slots__ = (
         "_accepted", "_drafted", "cached", "computed", "constraint", "draft_length",
-        "end", "events", "index", "label", "n_prompt", "name", "number", "over", "pages",
-        "registered", "request", "sampling", "scored", "text", "tokens",
+        "end", "events", "index", "label", "lost_before", "n_prompt", "name", "number", "over",
+        "pages", "registered", "request", "sampling", "scored", "text", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +54,7 @@ class Generation:
         self.registered = 0
         self.computed = 0
         self.cached = 0
+        self.lost_before = False
         self.over: Finish | None = None
         self.scored: list[Choice] = []
         self._drafted = 0

@@ -83,6 +83,15 @@ class Scheduler:
             admitted.append(one)
         return admitted
 
+    def forget_all(self) -> None:
+        """The cache is empty: whoever ran waits again, and no page holds anything."""
+        for one in self.running:
+            one.restart()
+            insort(self.waiting, one, key=_number)
+        self.running.clear()
+        self.pages = PageTable(self._limits.n_pages, self._limits.page_size)
+        self._blocked = (-1, 0)
+
     def shares(self, budget: PrefillBudget) -> list[tuple[Generation, int]]:
         """How many tokens each running answer computes now: 1 if it decodes, else of its prompt.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from paddock.errors import UsageError
 
@@ -149,4 +149,16 @@ class Runtime(Protocol):
 
     def close(self) -> None:
         """Frees memory and devices; calling it again does nothing."""
+        ...
+
+
+@runtime_checkable
+class Recoverable(Runtime, Protocol):
+    """A runtime whose parts can die and come back: its steps raise RanksLost until ``recover``."""
+
+    def recover(self) -> None:
+        """Waits until it can compute again, with an empty cache.
+
+        Raises RanksLost if it never will.
+        """
         ...

@@ -11,12 +11,14 @@ from paddock.errors import DeviceError, MissingExtra, UsageError, nearest
 from paddock.inference.checkpoint.base import Checkpoint
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.runtimes.base import Runtime
+from paddock.inference.runtimes.ranks.launch import Group, open_group
 
 RUNTIMES = ("native", "torch", "mindspore")
 ONLY = {
     "native": ("kv", "instructions"),
     "torch": ("graphs", "compiled"),
     "mindspore": ("python", "mode", "use_past", "values", "context", "ranks", "shards", "timeouts"),
+    "vllm": ("vllm", "vllm_args"),
 }
 """Options that one runtime has and the others do not."""
 
@@ -32,11 +34,15 @@ def load_runtime(
 
     ``quant`` is ``int4`` or ``int8`` to quantize what is not yet, or ``fp8`` on GPUs. ``options``
     are those of that runtime's ``build``: ``device``, ``dtype``, ``max_seq_len``, ``max_batch``,
-    ``cache``, ``threads``, ``vocab_size``, and those in ONLY; None is "not given". Raises
-    UsageError for an unknown name or an option of another runtime, and MissingExtra where a library
-    is not installed.
+    ``cache``, ``threads``, ``vocab_size``, and those in ONLY; None is "not given". ``tp``, ``pp``,
+    ``nnodes``, ``node_rank`` and ``rdzv_endpoint`` spread the model over several ranks of the torch
+    runtime (runtimes/ranks). Raises UsageError for an unknown name or an option of another runtime,
+    and MissingExtra where a library is not installed.
     """
     options = {key: value for key, value in options.items() if value is not None}
+    group = Group.take(options)
+    if group is not None:
+        return _load_group(checkpoint, name, group, quant, options)
     name = choose_runtime(checkpoint.config(), name, options.get("device", "auto"))
     for owner, keys in ONLY.items():
         for key in keys:
@@ -69,6 +75,28 @@ def load_runtime(
     from paddock.inference.runtimes.torch.build import build as build_torch
 
     return build_torch(checkpoint, **options)
+
+
+def _load_group(
+    checkpoint: Checkpoint, name: str, group: Group, quant: str | None, options: dict[str, Any]
+) -> Runtime:
+    """Several ranks, which only the torch runtime has."""
+    if name not in ("auto", "torch"):
+        raise UsageError(
+            f"runtime is {name!r}, and tp is {group.split.tp}, pp {group.split.pp}",
+            hint="several ranks run on torch",
+        )
+    for key in (key for keys in ONLY.values() for key in keys):
+        # Recorded steps with NCCL inside were never tried, the rest is other runtimes'.
+        if key in options:
+            raise UsageError(
+                f"{key} is {options[key]!r}, which several ranks do not have", hint="leave it out"
+            )
+    if not _has_torch():
+        raise MissingExtra("torch", "torch")
+    if quant not in (None, "int4", "int8", "fp8"):
+        raise UsageError(f"quant is {quant!r}", hint="use int4, int8 or fp8, or leave it out")
+    return open_group(checkpoint, group, quant=quant, **options)
 
 
 def choose_runtime(config: ModelConfig, name: str = "auto", device: str = "auto") -> str:

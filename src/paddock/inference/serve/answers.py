@@ -169,7 +169,9 @@ class Shape:
             "model": served.name,
         }
         self.with_logprobs = logprobs_of(request) is not None
-        self.usage_in_chunks = bool(request.stream_options and request.stream_options.include_usage)
+        options = request.stream_options
+        self.usage_in_chunks = bool(options and options.include_usage)
+        self.usage_in_each = bool(options and options.continuous_usage_stats)
 
     def whole(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> dict[str, Any]:
         """The response to a request that does not stream."""
@@ -248,6 +250,7 @@ class Answer:
     """One answer as it grows."""
 
     text: str = ""
+    tokens: int = 0
     finish: str | None = None
     usage: Usage | None = None
     events: list[Event] = field(default_factory=list)
@@ -259,6 +262,7 @@ class Answer:
         self.last_at = time.perf_counter()
         self.first_at = self.first_at or self.last_at
         self.text += event.text
+        self.tokens += event.token is not None
         self.finish = event.finish or self.finish
         self.usage = event.usage or self.usage
         if keep:
@@ -267,7 +271,7 @@ class Answer:
 
 def usage_of(answers: Sequence[Answer], prompt_tokens: int) -> dict[str, Any]:
     """OpenAI's token counts; a prompt counts once, however many answers it has."""
-    new = sum(one.usage.new_tokens for one in answers if one.usage)
+    new = sum(one.usage.new_tokens if one.usage else one.tokens for one in answers)
     cached = sum(one.usage.cached_tokens for one in answers if one.usage)
     return {
         "prompt_tokens": prompt_tokens,

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from paddock.inference.engine.request import Event
 from paddock.inference.serve.answers import Answer, Shape, usage_of
@@ -27,14 +28,28 @@ async def complete(
     limits = state.limits()
     asks = [state.served.ask(asked, prompt, limits) for prompt in prompts]
     job = _Job(state, asked, asks)
-    if asked.stream:
-        state.enter(job.places)
-        return StreamingResponse(
-            job.stream(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
-        )
     state.enter(job.places)
+    if asked.stream:
+        return _Stream(job)
     body = await _unless_gone(request, job.whole())
     return JSONResponse(body) if body is not None else Response(status_code=499)
+
+
+class _Stream(StreamingResponse):
+    """A job's chunks. It is over when the response is, even if not one chunk was asked for."""
+
+    def __init__(self, job: _Job) -> None:
+        headers = {"Cache-Control": "no-cache"}
+        super().__init__(job.stream(), media_type="text/event-stream", headers=headers)
+        self._job = job
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # A client that leaves before the first chunk leaves a generator that never began,
+            # whose own end does not come.
+            self._job.done()
 
 
 class _Job:
@@ -51,6 +66,7 @@ class _Job:
         self.echoes = [decode(ask.prompt) if echo else "" for ask in asks for _ in range(self.n)]
         self._begin = time.perf_counter()
         self._user = asked.user
+        self._over = False
 
     async def whole(self) -> dict[str, Any]:
         """The response's body."""
@@ -58,7 +74,7 @@ class _Job:
             async for place, event in self._events():
                 self.answers[place].add(event, keep=self.shape.with_logprobs)
         finally:
-            self._done()
+            self.done()
         choices = [
             self.shape.choice(i, answer, echo)
             for i, (answer, echo) in enumerate(zip(self.answers, self.echoes, strict=True))
@@ -71,13 +87,13 @@ class _Job:
             for i, echo in enumerate(self.echoes):
                 first = self.shape.first(i, echo)
                 if first:
-                    yield _sent(self.shape.chunk(first))
+                    yield _sent(self.shape.chunk(first, self._so_far()))
             lengths = [len(echo) for echo in self.echoes]
             async for place, event in self._events():
                 self.answers[place].add(event, keep=False)
                 if event.text or event.finish or self.shape.with_logprobs:
                     piece = self.shape.piece(place, event, lengths[place])
-                    yield _sent(self.shape.chunk([piece]))
+                    yield _sent(self.shape.chunk([piece], self._so_far()))
                 lengths[place] += len(event.text)
             if self.shape.usage_in_chunks:
                 yield _sent(self.shape.chunk([], self._usage()))
@@ -86,7 +102,7 @@ class _Job:
             # The status is out already: the error is the last thing that the stream says.
             yield _sent(error.body())
         finally:
-            self._done()
+            self.done()
 
     async def _events(self) -> AsyncGenerator[tuple[int, Event], None]:
         """(answer's number, event) of all prompts as they come, within the request's time."""
@@ -119,8 +135,14 @@ class _Job:
     def _usage(self) -> dict[str, Any]:
         return usage_of(self.answers, sum(len(ask.prompt) for ask in self.asks))
 
-    def _done(self) -> None:
-        """Places, metrics and log, however it ended."""
+    def _so_far(self) -> dict[str, Any] | None:
+        return self._usage() if self.shape.usage_in_each else None
+
+    def done(self) -> None:
+        """Places, metrics and log, however it ended; again it does nothing."""
+        if self._over:
+            return
+        self._over = True
         self.state.leave(self.places)
         metrics = self.state.metrics
         prompt_tokens = sum(len(ask.prompt) for ask in self.asks)

@@ -64,6 +64,7 @@ class Metrics:
         self.success = self._counter("request_success", "Answers.", "finished_reason")
         self.responses = self._counter("http_responses", "HTTP responses.", "status")
         self.worker_restarts = self._counter("worker_restarts", "Deaths of the worker.")
+        self.rank_losses = self._counter("rank_losses", "Losses of a group of ranks.")
         self.registry.register(_Engine(self))
 
     def text(self) -> bytes:

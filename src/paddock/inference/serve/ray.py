@@ -9,10 +9,15 @@ from __future__ import annotations
 import signal
 import threading
 from dataclasses import dataclass, replace
+from multiprocessing import Pipe
 from typing import Any
 
+from paddock import settings
 from paddock.errors import MissingExtra, PaddockError, UsageError
+from paddock.inference.checkpoint import store
+from paddock.inference.checkpoint.parts import Split
 from paddock.inference.serve.config import ServeConfig
+from paddock.inference.serve.ray_ranks import PipeLauncher, RayRanks, bundles, split_of
 from paddock.inference.serve.state import State
 
 APPLICATION = "paddock"
@@ -23,8 +28,10 @@ class RayConfig:
     """How replicas are run.
 
     ``address`` is the cluster's (``auto``: the one this machine belongs to; ``local``: a new one
-    on this machine). ``cpus`` and ``gpus`` are what one replica takes of a node. Between
-    ``min_replicas`` and ``max_replicas`` run, so many that each has about ``ongoing`` requests.
+    on this machine). ``cpus`` and ``gpus`` are what one replica takes of a node; with several
+    ranks that is the server's ``cpus`` and, for each rank, as many and one card. Between
+    ``min_replicas`` and ``max_replicas`` run, so many that each has about ``ongoing`` requests; one
+    is added after ``upscale_s`` seconds with more, taken away after ``downscale_s`` with fewer.
     """
 
     address: str = "auto"
@@ -33,6 +40,8 @@ class RayConfig:
     cpus: float = 1
     gpus: float = 0
     ongoing: int = 8
+    upscale_s: float = 5
+    downscale_s: float = 120
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_replicas <= self.max_replicas:
@@ -49,13 +58,23 @@ class RayConfig:
 
 def deployment(config: ServeConfig, ray: RayConfig) -> Any:
     """The Ray Serve application. A replica counts as started when its model is loaded."""
-    serve = _library().serve
+    library = _library()
+    serve = library.serve
     state: list[State] = []
+    split = split_of(config.options)
+    placed: dict[str, Any] = {"ray_actor_options": {"num_cpus": ray.cpus, "num_gpus": ray.gpus}}
+    if split.size > 1:
+        device = str(config.options.get("device", "auto"))
+        placed = {
+            "ray_actor_options": {"num_cpus": ray.cpus},
+            "placement_group_bundles": bundles(split, device, ray.cpus),
+            "placement_group_strategy": "PACK",
+        }
 
     def application() -> Any:
         from paddock.inference.serve.app import build
 
-        state.append(State(config))
+        state.append(State(config if split.size == 1 else _with_ranks(library, config, split)))
         return build(state[0], wait=True)
 
     class Replica:
@@ -72,15 +91,24 @@ def deployment(config: ServeConfig, ray: RayConfig) -> Any:
             "min_replicas": ray.min_replicas,
             "max_replicas": ray.max_replicas,
             "target_ongoing_requests": ray.ongoing,
-            "upscale_delay_s": 5,
-            "downscale_delay_s": 120,
+            "upscale_delay_s": ray.upscale_s,
+            "downscale_delay_s": ray.downscale_s,
         },
         max_ongoing_requests=config.max_batch + config.max_waiting,
         health_check_period_s=2,
         health_check_timeout_s=10,
         graceful_shutdown_timeout_s=config.drain_timeout,
-        ray_actor_options={"num_cpus": ray.cpus, "num_gpus": ray.gpus},
+        **placed,
     ).bind()
+
+
+def _with_ranks(library: Any, config: ServeConfig, split: Split) -> ServeConfig:
+    """In a replica: its own ranks are ready to be started, wherever its engine will be."""
+    mine, theirs = Pipe()
+    path = str(store.locate(config.model, settings.load()))
+    RayRanks(library, split, path, str(config.options["device"]), mine)
+    launcher = PipeLauncher(theirs, library.util.get_node_ip_address())
+    return replace(config, options={**config.options, "launcher": launcher})
 
 
 def deploy(config: ServeConfig, ray: RayConfig) -> None:
@@ -111,15 +139,24 @@ def deploy(config: ServeConfig, ray: RayConfig) -> None:
         raise PaddockError(f"Ray Serve could not deploy: {error}") from None
 
 
-def run(config: ServeConfig, ray: RayConfig) -> None:
-    """Deploys, waits for SIGTERM or Ctrl-C, takes the application down again."""
+def run(config: ServeConfig, ray: RayConfig, *, detach: bool = False) -> None:
+    """Deploys, waits for SIGTERM or Ctrl-C, takes the application down again.
+
+    With ``detach`` it returns when the application runs, which goes on; what ran before under its
+    name is replaced replica by replica. Raises UsageError for that on a cluster of this process.
+    """
+    if detach and ray.address == "local":
+        raise UsageError(
+            "a cluster of this process's own ends with it", hint="use --detach with ray start"
+        )
     deploy(config, ray)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
     library = _library()
-    library.serve.delete(APPLICATION)
+    if not detach:
+        ended = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+        ended.wait()
+        library.serve.delete(APPLICATION)
     library.shutdown()
 
 

@@ -47,6 +47,8 @@ class StreamOptions(_Strict):
 
     include_usage: bool = False
     """A last chunk with the token counts."""
+    continuous_usage_stats: bool = False
+    """Every chunk has the counts so far; vLLM's, and guidellm asks for it."""
 
 
 class JsonSchema(_Strict):
@@ -175,6 +177,9 @@ def check_meaning(request: Generation) -> None:
     """Refuses combinations that would leave a field without effect. Raises ApiError (400)."""
     if request.stream_options is not None and not request.stream:
         raise refused("stream_options", "needs stream")
+    options = request.stream_options
+    if options is not None and options.continuous_usage_stats and not options.include_usage:
+        raise refused("stream_options.continuous_usage_stats", "needs include_usage")
     form = request.response_format
     if form is not None and (form.type == "json_schema") != (form.json_schema is not None):
         raise refused("response_format", "needs json_schema for type json_schema, and only then")

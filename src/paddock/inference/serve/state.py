@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from paddock import settings as settings_module
@@ -11,6 +12,7 @@ from paddock.inference.checkpoint.open import open_checkpoint
 from paddock.inference.runtimes.base import Limits
 from paddock.inference.serve import keys
 from paddock.inference.serve.answers import Served
+from paddock.inference.serve.backend import Backend
 from paddock.inference.serve.config import ServeConfig
 from paddock.inference.serve.errors import ApiError, unavailable
 from paddock.inference.serve.log import Log
@@ -22,7 +24,7 @@ from paddock.inference.tokenizer.load import load_chat_template, load_tokenizer
 class State:
     """Everything that routes share. Made before the server listens; lives in its event loop."""
 
-    def __init__(self, config: ServeConfig, supervisor: Supervisor | None = None) -> None:
+    def __init__(self, config: ServeConfig, supervisor: Backend | None = None) -> None:
         """Reads what is small: configuration, tokenizer, keys. Raises what those raise."""
         self.config = config
         path = store.locate(config.model, settings_module.load())
@@ -38,12 +40,26 @@ class State:
         self.draining = False
         self.answers = 0
         """Answers accepted and not ended, waiting ones included."""
-        options = {"max_batch": config.max_batch, **config.options}
-        self.supervisor = supervisor or Supervisor(
-            config.model, options, on_stats=self.metrics.hear, on_death=self._died
-        )
+        self.supervisor = supervisor or self._backend(path)
         self.idle = asyncio.Event()
         self.idle.set()
+
+    def _backend(self, path: Path) -> Backend:
+        config = self.config
+        if config.options.get("runtime") == "vllm":
+            from paddock.inference.serve.vllm.command import Command
+            from paddock.inference.serve.vllm.supervisor import VllmSupervisor
+
+            command = Command.of(path, config.served_name, config.max_batch, config.options)
+            size = self.served.tokenizer.vocab_size
+            return VllmSupervisor(command, size, on_stats=self.metrics.hear, on_death=self._died)
+        return Supervisor(
+            config.model,
+            {"max_batch": config.max_batch, **config.options},
+            on_stats=self.metrics.hear,
+            on_death=self._died,
+            on_loss=self._lost,
+        )
 
     def start(self) -> None:
         """Starts the worker."""
@@ -129,3 +145,7 @@ class State:
     def _died(self, code: int | None) -> None:
         self.metrics.restarted()
         self.log.event("the worker died and is started again", exit_code=code)
+
+    def _lost(self, why: str) -> None:
+        self.metrics.rank_losses.labels(self.metrics.model).inc()
+        self.log.event("ranks were lost and are started again", reason=why)

@@ -34,13 +34,14 @@ class Supervisor:
         *,
         on_stats: Callable[[dict[str, Any]], None] = lambda stats: None,
         on_death: Callable[[int | None], None] = lambda code: None,
+        on_loss: Callable[[str], None] = lambda why: None,
         target: Callable[..., None] = worker.run,
     ) -> None:
         self.limits: Limits | None = None
         self.failure: PaddockError | None = None
         self.deaths = 0
         self._model, self._options, self._target = model, options, target
-        self._on_stats, self._on_death = on_stats, on_death
+        self._on_stats, self._on_death, self._on_loss = on_stats, on_death, on_loss
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Queue[Event | ApiError]] = {}
         self._died: list[float] = []
@@ -68,7 +69,8 @@ class Supervisor:
             target=self._target,
             args=(theirs, self._model, self._options),
             name="paddock-worker",
-            daemon=True,
+            # Several ranks are started by the worker, which a daemon may not do.
+            daemon=False,
         )
         self._process.start()
         theirs.close()
@@ -148,6 +150,10 @@ class Supervisor:
         elif kind == "ready":
             self.limits = Limits(**value["limits"])
             self._changed.set()
+        elif kind == "lost":
+            # The worker keeps what waits in it, and says "ready" when it goes on.
+            self.limits = None
+            self._on_loss(value["why"])
         elif kind == "failed":
             known = getattr(errors, value["error"], PaddockError)
             self.failure = _again(known, value["message"], value["hint"])

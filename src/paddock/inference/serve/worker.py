@@ -13,9 +13,10 @@ from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
 
-from paddock.errors import PaddockError, RuntimeLost
+from paddock.errors import PaddockError, RanksLost, RuntimeLost
 from paddock.inference.engine.request import Request
 from paddock.inference.llm import LLM
+from paddock.inference.runtimes.base import Recoverable, Runtime
 from paddock.inference.serve.grammar import Grammars
 from paddock.inference.serve.wire import Ask, decode, encode, event_to_list
 
@@ -31,26 +32,34 @@ def run(pipe: Connection, model: str | None, options: dict[str, Any]) -> None:
     try:
         llm = LLM.open(model, **options)
     except PaddockError as error:
-        pipe.send_bytes(
-            encode("failed", error=type(error).__name__, message=error.message, hint=error.hint)
-        )
+        pipe.send_bytes(_failed(error))
         return
-    limits = llm.runtime.limits
-    pipe.send_bytes(encode("ready", limits=asdict(limits)))
+    pipe.send_bytes(_ready(llm.runtime))
     try:
         _Loop(pipe, llm).run()
     except (EOFError, BrokenPipeError):
         pass
     except RuntimeLost as error:
         sys.exit(f"the worker ends: {error}")
+    except PaddockError as error:
+        pipe.send_bytes(_failed(error))
     finally:
         llm.close()
+
+
+def _ready(runtime: Runtime) -> bytes:
+    return encode("ready", limits=asdict(runtime.limits))
+
+
+def _failed(error: PaddockError) -> bytes:
+    return encode("failed", error=type(error).__name__, message=error.message, hint=error.hint)
 
 
 class _Loop:
     def __init__(self, pipe: Connection, llm: LLM) -> None:
         self._pipe = pipe
         self._engine = llm.engine
+        self._runtime = llm.runtime
         self._tokenizer = llm.tokenizer
         self._grammars: Grammars | None = None
         self._numbers: dict[int, int] = {}  # engine's -> the server's
@@ -106,6 +115,9 @@ class _Loop:
         rows = []
         try:
             events = self._engine.step()
+        except RanksLost as error:
+            self._recover(str(error))
+            return
         except RuntimeLost as error:
             # Nothing more can be computed in this process: the supervisor starts another.
             self._fail_all(str(error), lost=True)
@@ -115,6 +127,8 @@ class _Loop:
             self._fail_all(str(error))
             return
         for event in events:
+            if event.request not in self._numbers:
+                continue  # the end of one that was told already that it is broken
             number = self._numbers[event.request]
             row = event_to_list(event)
             row[0] = number
@@ -128,6 +142,20 @@ class _Loop:
             stats = asdict(self._engine.stats())
         if rows or stats:
             self._pipe.send_bytes(encode("step", events=rows, stats=stats))
+
+    def _recover(self, why: str) -> None:
+        """Ranks were lost: who was in the middle of an answer is told, the others wait for more.
+
+        Raises PaddockError if there will be no other group.
+        """
+        for added in self._engine.lost():
+            number = self._numbers.pop(added)
+            del self._asked[number], self._open[number]
+            self._pipe.send_bytes(encode("broken", number=number, message=why))
+        self._pipe.send_bytes(encode("lost", why=why))
+        assert isinstance(self._runtime, Recoverable), "only such runtimes lose ranks"
+        self._runtime.recover()
+        self._pipe.send_bytes(_ready(self._runtime))
 
     def _fail_all(self, message: str, lost: bool = False) -> None:
         for number, added in list(self._asked.items()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from paddock.errors import DeviceError, UsageError
@@ -11,6 +13,7 @@ from paddock.inference.runtimes.base import Limits
 from paddock.inference.runtimes.torch import devices, weights
 from paddock.inference.runtimes.torch.cache import bytes_per_position, new_cache
 from paddock.inference.runtimes.torch.graphs import GraphedDecoder
+from paddock.inference.runtimes.torch.llama import Llama
 from paddock.inference.runtimes.torch.quantize import check_kind
 from paddock.inference.runtimes.torch.runtime import TorchRuntime
 
@@ -30,6 +33,8 @@ def build(
     quant: str | None = None,
     graphs: bool | None = None,
     compiled: bool = False,
+    transform: Callable[[Llama], None] | None = None,
+    sharers: int = 1,
 ) -> TorchRuntime:
     """Loads ``checkpoint``; ``max_seq_len`` defaults to the model's context, at most 4,096.
 
@@ -42,6 +47,9 @@ def build(
     unpacks them. ``graphs`` records decode steps (graphs.py): None where the device can, True
     (DeviceError if it cannot) or False. ``compiled`` hands the recorded step to torch.compile: tens
     of seconds at the first token, then fewer launches and no unpacked matrix in memory.
+
+    ``transform`` changes the loaded model in place (parallel/transform.py). ``sharers`` processes
+    on this host do the same as this one at the same time, and share its memory.
     """
     check_kind(quant)
     if threads is not None:
@@ -50,7 +58,7 @@ def build(
         torch.set_num_threads(threads)
     config = checkpoint.config()
     chosen = devices.select(device)
-    available = chosen.free_bytes if chosen.free_bytes is not None else available_bytes()
+    available = room(chosen, sharers)
     _check_wishes(chosen, quant, graphs, compiled)
     dtype = chosen.choose_dtype(dtype, config, available)
     limits = _limits(
@@ -65,11 +73,18 @@ def build(
         model = weights.load_quantized(
             checkpoint, config, dtype, chosen.handle, fp8=quant == "fp8", ops=chosen.ops
         )
+    if transform is not None:
+        transform(model)
     kv = new_cache(cache, config, dtype, chosen.handle, limits)
     decoder: GraphedDecoder | None = None
     if chosen.capture is not None and graphs is not False:
         decoder = GraphedDecoder(model, kv, limits, chosen.capture, compiled=compiled)
     return TorchRuntime(model, kv, limits, dtype, decoder)
+
+
+def room(chosen: devices.Device, sharers: int = 1) -> int:
+    """Bytes for weights and cache: the device's own, or this process's share of the host's."""
+    return chosen.free_bytes if chosen.free_bytes is not None else available_bytes() // sharers
 
 
 def _check_wishes(

@@ -28,6 +28,7 @@ class Device:
 
     ``native`` lists the dtypes that the hardware multiplies at full speed, best first. ``ops`` are
     its own operations; ``capture`` records launches as a graph, where the device can.
+    ``collectives`` is the torch.distributed backend through which ranks on such devices talk.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Device:
     free_bytes: int | None
     ops: Ops = PLAIN
     capture: Capture | None = None
+    collectives: str = "gloo"
 
     def choose_dtype(self, asked: str, config: ModelConfig, available: int) -> str:
         """The dtype to compute in.
@@ -107,7 +109,7 @@ def _cuda(index: int) -> Device:
     free, _ = torch.cuda.mem_get_info(index)
     handle = torch.device("cuda", index)
     capture = _capture(torch.cuda, "CUDAGraph", handle)
-    return Device("cuda", handle, native, free, capture=capture)
+    return Device("cuda", handle, native, free, capture=capture, collectives="nccl")
 
 
 def _npu(index: int) -> Device:
@@ -135,7 +137,7 @@ def _npu(index: int) -> Device:
     free, _ = npu.mem_get_info(index)
     handle = torch.device("npu", index)
     capture = _capture(npu, "NPUGraph", handle)
-    return Device("npu", handle, native, int(free), npu_ops(torch_npu), capture)
+    return Device("npu", handle, native, int(free), npu_ops(torch_npu), capture, "hccl")
 
 
 _TRIALS = 3

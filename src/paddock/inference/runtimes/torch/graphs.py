@@ -85,7 +85,7 @@ class GraphedDecoder:
         return min(bucket, self._limits.max_seq_len)
 
     def _prepare(self, rows: int, length: int, window: int | None) -> _Recording:
-        device = self._model.norm.weight.device
+        device = self._model.cos.device
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(*shape, dtype=torch.long, device=device)

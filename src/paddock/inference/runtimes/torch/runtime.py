@@ -37,21 +37,25 @@ class TorchRuntime:
         self.cache = cache
         self.limits = limits
         self.dtype = dtype
-        self.device = model.norm.weight.device
+        self.device = model.cos.device
         self.decode_path = "torch" if decoder is None else "graph"
         self._decoder = decoder
 
     @torch.inference_mode()
     def step(self, batch: Batch) -> list[Choice]:
         """See Runtime."""
-        sampling = [item for item in batch.work if item.sampling is not None]
         logits = self._forward(batch)
+        return self.choose(batch, logits)
+
+    def choose(self, batch: Batch, logits: Tensor) -> list[Choice]:
+        """The choices of a step whose logits are there already."""
+        sampling = [item for item in batch.work if item.sampling is not None]
         return sample(logits, sampling) if sampling else []
 
     @torch.inference_mode()
-    def logits(self, batch: Batch) -> Tensor:
-        """fp32 logits (S, vocab_size) of the positions chosen after, for tests and perplexity."""
-        return self._forward(batch)
+    def logits(self, batch: Batch, *, everywhere: bool = False) -> Tensor:
+        """fp32 logits (S, vocab_size) of the positions chosen after, or of all T positions."""
+        return self._forward(batch, everywhere)
 
     @torch.inference_mode()
     def all_logits(self, tokens: Sequence[int]) -> Tensor:

@@ -1,0 +1,1 @@
+"""Measures a server from outside, over HTTP as its clients see it."""

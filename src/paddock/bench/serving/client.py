@@ -1,0 +1,270 @@
+"""One request to an OpenAI-compatible server, streamed, with the time of each piece."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import msgspec
+
+from paddock.errors import BenchError
+
+Prompt = str | list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server and what it is asked for. ``url`` is the base, without ``/v1``; times in seconds.
+
+    ``ignore_eos`` asks for answers of full length by a field that vLLM, llama.cpp and Paddock know.
+    """
+
+    url: str
+    model: str | None = None
+    key: str | None = None
+    chat: bool = False
+    ignore_eos: bool = True
+    timeout: float = 600.0
+
+    @property
+    def path(self) -> str:
+        """What is asked."""
+        return "/v1/chat/completions" if self.chat else "/v1/completions"
+
+    def headers(self) -> dict[str, str]:
+        """The key, if there is one."""
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+    def body(self, prompt: Prompt, new_tokens: int) -> dict[str, Any]:
+        """A request for ``new_tokens`` greedy tokens, streamed, with token counts at the end."""
+        said = {"messages": [{"role": "user", "content": prompt}]} if self.chat else {
+            "prompt": prompt
+        }  # fmt: skip
+        return {
+            "model": self.model,
+            **said,
+            "max_tokens": new_tokens,
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **({"ignore_eos": True} if self.ignore_eos else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of one request.
+
+    ``state`` is ``ok``, the HTTP status of a refusal, or one of ``timeout``, ``no connection``,
+    ``broken stream`` and ``no text``; ``message`` is what the server said to it. Times are seconds
+    from the moment at which the request was due: ``pieces`` those of each piece of text, ``end_s``
+    the stream's end. Token counts are the server's own, None where it gives none.
+    """
+
+    state: str
+    end_s: float
+    pieces: tuple[float, ...] = ()
+    prompt_tokens: int | None = None
+    counted_tokens: int | None = None
+    message: str = ""
+
+    @property
+    def new_tokens(self) -> int:
+        """Tokens of the answer; pieces of text where the server does not count."""
+        return len(self.pieces) if self.counted_tokens is None else self.counted_tokens
+
+    @property
+    def first_s(self) -> float:
+        """Time to first token."""
+        return self.pieces[0]
+
+    @property
+    def per_token_s(self) -> float | None:
+        """Time per output token after the first; None for an answer of one."""
+        if self.new_tokens < 2 or len(self.pieces) < 2:
+            return None
+        return (self.pieces[-1] - self.pieces[0]) / (self.new_tokens - 1)
+
+    @property
+    def gaps(self) -> list[float]:
+        """Times between two pieces of text."""
+        return [after - before for before, after in pairwise(self.pieces)]
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    # How vLLM and llama.cpp stream what a reasoning model thinks: tokens as well.
+    reasoning_content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    text: str | None = None
+    delta: _Delta | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Piece(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+    def has_text(self) -> bool:
+        for choice in self.choices or ():
+            delta = choice.delta
+            if choice.text or (delta and (delta.content or delta.reasoning_content)):
+                return True
+        return False
+
+
+_decode = msgspec.json.Decoder(_Piece).decode
+
+
+async def ask(
+    http: httpx.AsyncClient, target: Target, prompt: Prompt, new_tokens: int, due: float
+) -> Reply:
+    """Sends one request and reads its stream. ``due`` is a time of ``time.perf_counter``.
+
+    Nothing that the server or the network does raises; it is in the reply.
+    """
+    body = target.body(prompt, new_tokens)
+    pieces: list[float] = []
+
+    async def answered() -> Reply:
+        async with http.stream("POST", target.path, json=body) as response:
+            if response.status_code != 200:
+                said = message_of(await response.aread())
+                return Reply(str(response.status_code), _since(due), message=said)
+            return await _read(response, pieces, due)
+
+    try:
+        return await asyncio.wait_for(answered(), target.timeout)
+    except (asyncio.TimeoutError, httpx.TimeoutException):
+        return _lost("timeout", due, pieces, f"no end within {target.timeout:g} s")
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        return _lost("no connection", due, pieces, str(error))
+    except httpx.HTTPError as error:
+        return _lost("broken stream", due, pieces, str(error) or type(error).__name__)
+
+
+async def _read(response: httpx.Response, pieces: list[float], due: float) -> Reply:
+    usage = _Usage()
+    async for line in _events(response):
+        if line == b"[DONE]":
+            break
+        try:
+            piece = _decode(line)
+        except msgspec.MsgspecError as error:
+            return _lost("broken stream", due, pieces, f"{error}: {line[:200]!r}")
+        if piece.error is not None:
+            said = message_of(line)
+            return _lost("broken stream", due, pieces, said)
+        if piece.has_text():
+            pieces.append(_since(due))
+        usage = piece.usage or usage
+    else:
+        return _lost("broken stream", due, pieces, "the stream ended without [DONE]")
+    return Reply(
+        "ok" if pieces else "no text",
+        _since(due),
+        tuple(pieces),
+        usage.prompt_tokens,
+        usage.completion_tokens,
+    )
+
+
+async def _events(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The data of each server-sent event; OpenAI's are of one line each."""
+    rest = b""
+    async for part in response.aiter_bytes():
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line[5:].strip()
+
+
+def _lost(state: str, due: float, pieces: Sequence[float], message: str) -> Reply:
+    return Reply(state, _since(due), tuple(pieces), message=message)
+
+
+def _since(due: float) -> float:
+    return time.perf_counter() - due
+
+
+def message_of(body: bytes) -> str:
+    """What a server's error says, in whatever shape; at most 300 characters."""
+    try:
+        value = msgspec.json.decode(body)
+    except msgspec.MsgspecError:
+        return body[:300].decode("utf-8", "replace")
+    while isinstance(value, dict):
+        value = next((value[key] for key in ("error", "message", "detail") if key in value), body)
+    return str(value)[:300]
+
+
+def find_model(target: Target) -> str:
+    """The name of the model to ask for: the one wished, or the first that is served.
+
+    Raises BenchError if there is no server, it wants a key, or it does not serve that model.
+    """
+    try:
+        response = httpx.get(
+            f"{target.url}/v1/models", headers=target.headers(), timeout=min(30, target.timeout)
+        )
+    except httpx.InvalidURL as error:
+        raise BenchError(f"{target.url} is no URL: {error}") from None
+    except httpx.UnsupportedProtocol:
+        raise BenchError(
+            f"{target.url} is no URL of a server", hint="use one like http://127.0.0.1:8000"
+        ) from None
+    except httpx.HTTPError as error:
+        raise BenchError(
+            f"no server answers at {target.url}: {error or type(error).__name__}",
+            hint="start one, with paddock serve say",
+        ) from None
+    refuse(target, response.status_code, response.content)
+    try:
+        names = [str(one["id"]) for one in response.json()["data"]]
+    except (ValueError, KeyError, TypeError):
+        raise BenchError(
+            f"{target.url}/v1/models does not answer as OpenAI's API does",
+            hint="give the base URL of an OpenAI-compatible server",
+        ) from None
+    if target.model is None and names:
+        return names[0]
+    if target.model not in names:
+        raise BenchError(
+            f"{target.url} does not serve the model {target.model!r}; it serves"
+            f" {', '.join(map(repr, names)) or 'none'}",
+            hint="choose with --model",
+        )
+    return target.model
+
+
+def refuse(target: Target, status: int, body: bytes) -> None:
+    """Raises BenchError unless ``status`` is 200, saying what it means here."""
+    if status == 200:
+        return
+    said = message_of(body)
+    unfit = "ask for fewer tokens, or with --no-ignore-eos if it does not know that field"
+    hints = {
+        400: unfit,
+        401: "give the server's key with --api-key-file",
+        403: "the key given by --api-key-file may not do this",
+        404: "give the base URL of an OpenAI-compatible server, and --model as it names it",
+        422: unfit,
+        429: "the server is full: measure when nobody else asks, or with less at once",
+        503: "wait until the server has loaded its model",
+    }
+    raise BenchError(
+        f"{target.url} answers with status {status}: {said or 'without a word'}",
+        hint=hints.get(status, "its log may say more"),
+    )

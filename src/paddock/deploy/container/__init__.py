@@ -1,0 +1,29 @@
+"""One container, from the facts of a host to the words and calls of its engine."""
+
+from paddock.deploy.container.argv import argv
+from paddock.deploy.container.build import Built, build, from_facts
+from paddock.deploy.container.connect import connect
+from paddock.deploy.container.engine import Engine, Found, Image
+from paddock.deploy.container.process import START
+from paddock.deploy.container.spec import LABEL, OWNER, ContainerSpec, Mount, Published
+from paddock.deploy.container.step import ContainerStep, ImageStep, steps
+
+__all__ = [
+    "LABEL",
+    "OWNER",
+    "START",
+    "Built",
+    "ContainerSpec",
+    "ContainerStep",
+    "Engine",
+    "Found",
+    "Image",
+    "ImageStep",
+    "Mount",
+    "Published",
+    "argv",
+    "build",
+    "connect",
+    "from_facts",
+    "steps",
+]

@@ -1,0 +1,338 @@
+"""The container as steps of a plan: its image is there, it runs, and it is made of this spec."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from paddock.deploy.container.argv import Verb, argv
+from paddock.deploy.container.build import from_facts
+from paddock.deploy.container.connect import connect
+from paddock.deploy.container.engine import Engine, Found
+from paddock.deploy.container.secret import looks_secret
+from paddock.deploy.container.spec import LABEL, ContainerSpec
+from paddock.deploy.host import Host
+from paddock.deploy.resolve.stack import Stack
+from paddock.deploy.stackfile import Stackfile
+from paddock.deploy.step import HOST, Change, Log, Machine, State, Step
+from paddock.errors import ContainerError, PaddockError, StepFailed
+
+PULL_SECONDS = 7200.0
+"""For an image of many gigabytes over a slow line."""
+
+ALIVE_S = 1.0
+"""Seconds for which a container must run before it counts as started."""
+
+
+def steps(
+    file: Stackfile, host: Host, stack: Stack | None, *, folders: tuple[str, ...] = ()
+) -> list[Step]:
+    """The steps that make the wished container; none where none is wished for. See ``build``."""
+    if file.container.engine == "none":
+        return []
+    spec = from_facts(file, host, stack, folders=folders)
+    wished = tuple(m.source for m in spec.mounts if m.source not in folders)
+    return [ImageStep(spec.engine, spec.image), ContainerStep(spec, wished)]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStep:
+    """The image is at the engine: already, from ``archive`` (a file on the machine), or pulled."""
+
+    engine: str
+    image: str
+    archive: str | None = None
+
+    id = "container.image"
+    on = HOST
+    why = "the container starts from it"
+
+    @property
+    def title(self) -> str:
+        """See Step."""
+        return f"image {self.image}"
+
+    def check(self, machine: Machine) -> State:
+        """See Step."""
+        with _failing(self.id, machine), connect(machine, self.engine) as engine:
+            found = engine.image(self.image)
+        before = {"id": found.id if found else None}
+        return State(() if found else (Change(self.title, None, self._source()),), before)
+
+    def _source(self) -> str:
+        return f"from {self.archive}" if self.archive else f"pulled as {self._pulled()}"
+
+    def _pulled(self) -> str:
+        """podman asks no registry unless one is named. Source: docker's own rule for names."""
+        first, slash, _ = self.image.partition("/")
+        if self.engine != "podman" or (slash and (set(first) & set(".:") or first == "localhost")):
+            return self.image
+        return f"docker.io/{'' if slash else 'library/'}{self.image}"
+
+    def _bring(self) -> str:
+        if self.archive:
+            return shlex.join([self.engine, "load", "-i", self.archive])
+        return shlex.join([self.engine, "pull", self._pulled()])
+
+    def apply(self, machine: Machine, log: Log) -> None:
+        """See Step. It goes on at the machine when the link is lost."""
+        if self.check(machine).right:
+            return
+        try:
+            machine.follow(self.id, self._bring(), step=self.id, timeout=PULL_SECONDS, log=log)
+        except StepFailed as error:
+            error.hint = error.hint or (
+                f"on a machine without a registry: {self.engine} load -i FILE, or name another"
+                " image in container.image"
+            )
+            raise
+        if not self.check(machine).right:
+            brought = self.archive or self._pulled()
+            raise StepFailed(
+                self.id, machine.target, f"{brought} holds no image named {self.image}"
+            )
+
+    def undo(self, machine: Machine, before: Mapping[str, Any], log: Log) -> None:
+        """See Step. What was there before stays, and what a container still uses."""
+        if before.get("id") is not None:
+            return
+        with _failing(self.id, machine), connect(machine, self.engine) as engine:
+            found = engine.image(self.image)
+            if found is None:
+                return
+            users = [c.name for c in engine.containers() if c.image_id == found.id]
+            if users:
+                log(f"the image {self.image} stays: {', '.join(users)} was made of it")
+                return
+            engine.remove_image(self.image)
+            log(f"removed the image {self.image}")
+
+    def script(self) -> str:
+        """See Step."""
+        inspect = "inspect" if self.engine == "isula" else "image inspect"
+        image = shlex.quote(self.image)
+        return f"{self.engine} {inspect} {image} >/dev/null 2>&1 ||\n  {self._bring()}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStep:
+    """The container runs and is made of ``spec``; ``must_exist`` are sources of its mounts.
+
+    A container of ours that differs is made anew: what was installed in it goes with it, and the
+    steps after this one put it back. A container that is not ours is never touched.
+    """
+
+    spec: ContainerSpec
+    must_exist: tuple[str, ...] = ()
+
+    id = "container.run"
+    on = HOST
+    why = "the software runs in it, apart from the host's own"
+
+    @property
+    def title(self) -> str:
+        """See Step."""
+        return f"container {self.spec.name} of {self.spec.image}"
+
+    @property
+    def _aside(self) -> str:
+        """The name of the one before, kept until the new one runs."""
+        return f"{self.spec.name}.before"
+
+    def check(self, machine: Machine) -> State:
+        """See Step."""
+        with _failing(self.id, machine), connect(machine, self.spec.engine) as engine:
+            found = self._ours(engine, self.spec.name, machine)
+            aside = self._ours(engine, self._aside, machine)
+            changes = tuple(self._changes(engine, found))
+        if aside:
+            changes += (Change(f"container {self._aside}", "left by a broken run", None),)
+        if not found or any(change.before is not None for change in changes):
+            self._sources(machine)
+        return State(
+            changes, {"existed": found is not None, "running": bool(found and found.running)}
+        )
+
+    def _ours(self, engine: Engine, name: str, machine: Machine) -> Found | None:
+        """The container of that name, None where there is none. Raises for somebody else's."""
+        found = engine.find(name)
+        if found is None:
+            return None
+        owner = self.spec.deployment or self.spec.name
+        if not found.ours or found.deployment != owner:
+            whose = f"of the deployment {found.deployment!r}" if found.ours else "not Paddock's"
+            raise StepFailed(
+                self.id,
+                machine.target,
+                f"there is a container {name!r}, which is {whose} (image {found.image},"
+                f" {found.status})",
+                hint="choose another name in container.name, or remove it by hand:"
+                f" {engine.name} rm {name}",
+            )
+        return found
+
+    def _changes(self, engine: Engine, found: Found | None) -> Iterator[Change]:
+        what = f"container {self.spec.name}"
+        if found is None:
+            yield Change(what, None, self.command())
+            return
+        for option, there, wanted in self.spec.differences(found.labels.get(LABEL)):
+            yield Change(f"{what}: {option}", there, wanted)
+        image = engine.image(self.spec.image)
+        if image and _differ(image.id, found.image_id):
+            yield Change(f"{what}: image id", found.image_id, image.id)
+        if not found.running:
+            yield Change(f"{what}: state", found.status, "running")
+
+    def _sources(self, machine: Machine) -> None:
+        """Raises StepFailed for a mount's source that is not there: podman would make a folder."""
+        script = 'for each; do [ -e "$each" ] || echo "$each"; done'
+        missing = machine.sh(script, *self.must_exist).stdout.splitlines()
+        if missing:
+            raise StepFailed(
+                self.id,
+                machine.target,
+                f"{missing[0]} is to be mounted and does not exist",
+                hint="make it, or correct container.mounts",
+            )
+
+    def apply(self, machine: Machine, log: Log) -> None:
+        """See Step. The one before is put aside first and comes back where the new one fails."""
+        spec = self.spec
+        with _failing(self.id, machine), connect(machine, spec.engine) as engine:
+            found = self._ours(engine, spec.name, machine)
+            changes = [change.what for change in self._changes(engine, found)]
+            if found and any(not what.endswith(": state") for what in changes):
+                self._sources(machine)
+                self._put_aside(engine, found, machine, log)
+                found = None
+            if found is None:
+                self._sources(machine)
+                self._make(engine, machine, log)
+            elif not found.running:
+                engine.start(spec.name)
+                log(f"started the container {spec.name}")
+            if self._ours(engine, self._aside, machine):
+                engine.remove(self._aside, force=True)
+                log(f"removed {self._aside}")
+
+    def _put_aside(self, engine: Engine, found: Found, machine: Machine, log: Log) -> None:
+        if self._ours(engine, self._aside, machine):
+            engine.remove(self._aside, force=True)
+        if found.running:
+            engine.stop(found.name, self.spec.stop_seconds)
+        engine.rename(found.name, self._aside)
+        log(f"{found.name} is to change: made anew, what was installed in it is installed again")
+
+    def _make(self, engine: Engine, machine: Machine, log: Log) -> None:
+        """Creates and starts; after a failure nothing of it is left and the one before is back."""
+        name = self.spec.name
+        try:
+            engine.create(self.spec)
+            engine.start(name)
+            self._stays(engine, machine)
+        except PaddockError:
+            left = engine.find(name)
+            if left and left.ours:
+                engine.remove(name, force=True)
+            if self._ours(engine, self._aside, machine):
+                engine.rename(self._aside, name)
+                engine.start(name)
+                log(f"the container {name} from before runs again")
+            raise
+        log(f"the container {name} runs")
+
+    def _stays(self, engine: Engine, machine: Machine) -> None:
+        """Raises StepFailed for a container that ends at once, whoever starts it again."""
+        name, end = self.spec.name, time.monotonic() + ALIVE_S
+        while True:
+            found = engine.find(name)
+            if found is None or not found.running or found.restarts:
+                raise StepFailed(
+                    self.id,
+                    machine.target,
+                    f"the container {name} ended as soon as it was started",
+                    log=engine.logs(name) if found else "",
+                    hint="the image needs sh; what it printed is in the log",
+                )
+            if time.monotonic() > end:
+                return
+            time.sleep(0.1)
+
+    def undo(self, machine: Machine, before: Mapping[str, Any], log: Log) -> None:
+        """See Step. One that was ours already stays, running or not as it was."""
+        name = self.spec.name
+        with _failing(self.id, machine), connect(machine, self.spec.engine) as engine:
+            for each in (name, self._aside):
+                found = engine.find(each)
+                if found is None or not found.ours:
+                    continue
+                if found.deployment != (self.spec.deployment or name):
+                    continue
+                if before.get("existed") and each == name:
+                    if found.running and not before.get("running"):
+                        engine.stop(each, self.spec.stop_seconds)
+                    log(f"the container {each} was there before and stays")
+                    continue
+                if found.running:
+                    engine.stop(each, self.spec.stop_seconds)
+                engine.remove(each, force=True)
+                log(f"removed the container {each}")
+
+    @property
+    def _secrets(self) -> list[str]:
+        return [name for name in sorted(self.spec.environment) if looks_secret(name)]
+
+    def command(self, verb: Verb = "create") -> str:
+        """The engine's command line, one option a line; values that look secret are left out."""
+        words = argv(self.spec, verb, hidden=self._secrets)
+        at = words.index("--name")
+        lines = [shlex.join(words[:at])]
+        while at < len(words):
+            takes = words[at].startswith("--") and words[at] != "--privileged"
+            last = not words[at].startswith("--")
+            end = len(words) if last else at + 1 + takes
+            lines.append(shlex.join(words[at:end]))
+            at = end
+        return " \\\n  ".join(lines)
+
+    def script(self) -> str:
+        """See Step."""
+        engine, name = self.spec.engine, shlex.quote(self.spec.name)
+        inspect = "inspect" if engine == "isula" else "container inspect"
+        lines = [
+            f"for each in {shlex.join(self.must_exist)}; do",
+            '  [ -e "$each" ] || { echo "$each is to be mounted and does not exist" >&2; exit 1; }',
+            "done",
+        ]
+        names = ", ".join(self._secrets)
+        comment = [f"# {names}: set before, in the environment"] if names else []
+        return "\n".join(
+            [
+                *(lines if self.must_exist else []),
+                *comment,
+                f"{engine} {inspect} {name} >/dev/null 2>&1 ||",
+                f"  {self.command()}",
+                f"{engine} start {name} >/dev/null",
+            ]
+        )
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether these are ids of two images; a name or nothing (isula) tells neither way."""
+    ids = [text.removeprefix("sha256:") for text in (one, other)]
+    return all(re.fullmatch("[0-9a-f]{64}", each) for each in ids) and ids[0] != ids[1]
+
+
+@contextlib.contextmanager
+def _failing(step: str, machine: Machine) -> Iterator[None]:
+    """An engine's refusal as the step's failure."""
+    try:
+        yield
+    except ContainerError as error:
+        raise StepFailed(step, machine.target, error.message, hint=error.hint) from error

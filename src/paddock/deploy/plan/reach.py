@@ -1,0 +1,67 @@
+"""From a host's entry in the stack file to the machine that may be changed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from paddock.deploy.stackfile import HostEntry
+from paddock.deploy.step import Machine
+from paddock.errors import RunnerError, UsageError
+from paddock.shell import LocalRunner, Runner, SshRunner
+
+Reach = Callable[[HostEntry], Runner]
+"""Gives the Runner of a host; what tests and rehearsals put their own in for."""
+
+# root's state belongs to the machine, anybody else's to them.
+_BASE = r"""
+if [ "$(id -u)" = 0 ]; then echo "${XDG_STATE_HOME:-/var/lib}/paddock"
+else echo "${XDG_STATE_HOME:-$HOME/.local/state}/paddock"; fi
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A host of a deployment: its entry and the machine, whose folder is the deployment's own."""
+
+    entry: HostEntry
+    machine: Machine
+
+    @property
+    def local(self) -> bool:
+        """Whether it is the machine that Paddock runs on."""
+        return self.entry.address == "local"
+
+
+def runner(entry: HostEntry) -> Runner:
+    """The system's own ssh with the user's configuration, or this machine."""
+    if entry.address == "local":
+        return LocalRunner()
+    return replace(SshRunner.parse(entry.address), control=_sockets())
+
+
+def target(entry: HostEntry, deployment: str, state: Path, reach: Reach = runner) -> Target:
+    """Finds Paddock's folder there (one round trip). Raises Unreachable and RunnerError."""
+    reached = reach(entry)
+    if entry.address == "local":
+        return Target(entry, Machine(reached, str(state / deployment / "target")))
+    output = reached.run(["sh", "-c", _BASE])
+    base = output.stdout.strip()
+    if not output.ok or not base.startswith("/"):
+        raise RunnerError(f"{reached.target} does not tell where its state goes: {output.stderr}")
+    return Target(entry, Machine(reached, f"{base}/{deployment}/target"))
+
+
+def _sockets() -> Path:
+    """A folder of our own for the shared connections; short, as a socket's name must be."""
+    folder = Path(tempfile.gettempdir()) / f"paddock-ssh-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    seen = folder.lstat()
+    if not folder.is_dir() or folder.is_symlink() or seen.st_uid != os.getuid():
+        raise UsageError(f"{folder} belongs to somebody else", hint="remove it, or set TMPDIR")
+    if seen.st_mode & 0o077:
+        folder.chmod(0o700)
+    return folder

@@ -1,0 +1,122 @@
+"""Paddock itself on the target: an environment for it where there is none, and its wheel."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paddock._version import __version__
+from paddock.deploy.provision import wheel
+from paddock.deploy.provision.context import Context
+from paddock.deploy.step import HOST, Change, Log, Machine, ScriptStep, State, Step
+
+INSTALL_S = 3600.0
+"""Seconds for pip: torch alone is two gigabytes."""
+
+_ASK = (
+    "import importlib.util as u, sys\n"
+    "from importlib.metadata import version\n"
+    "missing = [n for n in ('fastapi', 'uvicorn', 'tokenizers', 'numpy') if not u.find_spec(n)]\n"
+    "print(version('paddock'))\n"
+    "sys.exit(bool(missing))\n"
+)
+
+
+def steps(context: Context) -> list[Step]:
+    """Nothing where an interpreter of the target has all of it already."""
+    if context.python is not None:
+        return []
+    found: list[Step] = []
+    if context.stack is None:  # otherwise the stack's own steps make it
+        found.append(_environment(context))
+    install = PaddockStep(
+        interpreter=context.interpreter,
+        folder=context.folder,
+        arch=context.host.system.arch or "",
+        artifacts=context.artifacts,
+        index=context.file.mirrors.pip,
+        on=context.place,
+    )
+    return [*found, install]
+
+
+def _environment(context: Context) -> Step:
+    folder = shlex.quote(context.environment)
+    return ScriptStep(
+        id="serve.environment",
+        title="a Python environment for the server",
+        why="Paddock is installed beside nothing else",
+        on=context.place,
+        what=f"environment {context.environment}",
+        after="made with python3 -m venv",
+        checks=f"[ -x {folder}/bin/python ] && {folder}/bin/python -m pip --version || exit 1",
+        applies=f'rm -rf {folder}\nmkdir -p "$(dirname {folder})"\npython3 -m venv {folder}',
+        undoes=f'rm -rf {folder}\nrmdir "$(dirname {folder})" 2>/dev/null || :',
+        timeout=300,
+        hint="it needs python3 of 3.10 or newer with venv (Debian: python3-venv)",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PaddockStep:
+    """This very version of Paddock, with what its server needs, in an environment."""
+
+    interpreter: str
+    folder: str
+    arch: str
+    artifacts: str | None
+    index: str | None
+    on: str = HOST
+    id: str = "serve.paddock"
+    title: str = f"paddock {__version__} in the environment"
+    why: str = "serve"
+
+    def check(self, machine: Machine) -> State:
+        """See Step."""
+        output = machine.run([self.interpreter, "-c", _ASK])
+        found = output.stdout.strip() or None
+        if output.ok and found == __version__:
+            return State((), {"version": found})
+        change = Change("package paddock[serve]", found, __version__)
+        return State((change,), {"version": found})
+
+    def apply(self, machine: Machine, log: Log) -> None:
+        """See Step."""
+        with tempfile.TemporaryDirectory() as folder:
+            made = wheel.build(Path(folder), arch=self.arch)
+            there = f"{self.folder}/wheels/{made.name}"
+            machine.send(made, there, log=log)
+        machine.follow(
+            f"{self.id}.apply",
+            self._pip(there),
+            step=self.id,
+            timeout=INSTALL_S,
+            log=log,
+        )
+
+    def undo(self, machine: Machine, before: Mapping[str, Any], log: Log) -> None:
+        """See Step: the environment goes with its own step; only the wheel lies outside."""
+        machine.run(["rm", "-rf", f"{self.folder}/wheels"])
+        log("removed the wheel")
+
+    def script(self) -> str:
+        """See Step."""
+        where = shlex.quote(f"{self.folder}/wheels")
+        return (
+            f"# Put a wheel of paddock {__version__} into {self.folder}/wheels first.\n"
+            + self._pip(f"{where}/paddock-*.whl", quoted=True)
+        )
+
+    def _pip(self, path: str, *, quoted: bool = False) -> str:
+        words = [self.interpreter, "-m", "pip", "install", "--disable-pip-version-check"]
+        if self.artifacts is not None:
+            words += ["--find-links", self.artifacts]
+        if self.index is not None:
+            words += ["--index-url", self.index]
+        place = path if quoted else shlex.quote(path)
+        # An extra of a wheel by its path: pip wants "paddock[serve] @ file://...".
+        return f'wheel=$(echo {place})\n{shlex.join(words)} "paddock[serve] @ file://$wheel"'

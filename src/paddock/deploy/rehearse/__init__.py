@@ -1,0 +1,1 @@
+"""Simulated hosts of real machines, to try a plan before the server is touched."""

@@ -1,0 +1,18 @@
+"""One thing that a machine must have: how to see it, make it and take it back."""
+
+from paddock.deploy.step.base import CONTAINER, HOST, Change, Log, State, Step
+from paddock.deploy.step.file import FileStep
+from paddock.deploy.step.machine import Machine
+from paddock.deploy.step.script import ScriptStep
+
+__all__ = [
+    "CONTAINER",
+    "HOST",
+    "Change",
+    "FileStep",
+    "Log",
+    "Machine",
+    "ScriptStep",
+    "State",
+    "Step",
+]
