@@ -11,7 +11,10 @@ from paddock._version import __version__
 from paddock.deploy import stackfile
 from paddock.deploy.host import Host
 from paddock.deploy.provision import Context, serve, wheel
-from paddock.errors import UsageError
+from paddock.deploy.provision.keys import KeyFileStep
+from paddock.deploy.step import Machine
+from paddock.errors import StepFailed, UsageError
+from paddock.shell import LocalRunner
 
 CASES = [
     ("", "--host 127.0.0.1 --port 8000", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
@@ -74,6 +77,28 @@ def test_no_key_is_shown(tmp_path: Path) -> None:
     found = context(f"serve: {{host: 0.0.0.0, api_key_file: {tmp_path}/keys}}")
     for step in serve.steps(found):
         assert "a" * 64 not in step.script()
+
+
+def test_the_key_file_is_the_servers_alone(tmp_path: Path) -> None:
+    source, there = tmp_path / "keys", tmp_path / "target" / "serve" / "keys"
+    machine = Machine(LocalRunner(), str(tmp_path))
+    step = KeyFileStep(str(source), str(there))
+    with pytest.raises(StepFailed, match="cannot read") as caught:
+        step.check(machine)
+    assert "paddock key new" in str(caught.value.hint)
+    source.write_text(f"alice:{'a' * 64}\n")
+    state = step.check(machine)
+    assert [change.before for change in state.changes] == [None]
+    assert "a" * 20 not in str(state)
+    step.apply(machine, lambda line: None)
+    assert step.check(machine).right
+    assert there.read_text() == source.read_text()
+    assert there.stat().st_mode & 0o777 == 0o600
+    there.chmod(0o644)
+    source.write_text(f"bob:{'b' * 64}\n")
+    assert len(step.check(machine).changes) == 2
+    step.undo(machine, state.before, lambda line: None)
+    assert not there.exists()
 
 
 def test_the_wheel_is_of_this_paddock(tmp_path: Path) -> None:
