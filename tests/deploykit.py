@@ -20,6 +20,9 @@ from paddock.shell import SshRunner
 
 ROOT = Path(__file__).parents[1]
 
+SLOW = "-oConnectTimeout=60"
+"""ssh takes the first value that it sees: the machine may be busy, and the host is on it."""
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -39,7 +42,7 @@ class Desk:
         tools = self.folder / "bin"
         tools.mkdir(exist_ok=True)
         ssh = tools / "ssh"
-        ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {self.site.ssh_config()} "$@"\n')
+        ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {self.site.ssh_config()} {SLOW} "$@"\n')
         ssh.chmod(0o755)
         # Short, and the site's own: shared connections lie there and end with it.
         return {
@@ -105,7 +108,7 @@ class Desk:
             "StrictHostKeyChecking": "no",
             "UserKnownHostsFile": "/dev/null",
         }
-        return SshRunner(host.address, "root", port, options=options)
+        return SshRunner(host.address, "root", port, connect_timeout=60, options=options)
 
 
 def outcome(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

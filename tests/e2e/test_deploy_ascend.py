@@ -23,6 +23,18 @@ ARTIFACTS = "/opt/stand-ins"
 PORT = 2223
 
 
+LISTENER = f"""
+import os, socket, time
+server = socket.create_server(("0.0.0.0", {PORT}))
+if (child := os.fork()) == 0:
+    os.setsid()
+    for n in (0, 1, 2):
+        os.close(n)
+    time.sleep(600)
+open("/tmp/listener", "w").write(str(child))
+"""
+
+
 @pytest.fixture
 def desk(site: Site, tmp_path: Path) -> Desk:
     return Desk(tmp_path, site)
@@ -54,6 +66,12 @@ def test_up_killed_resumed_again_and_down(desk: Desk, host: SimulatedHost) -> No
     assert "+ container: container lab" in planned.stdout
     assert snapshot.take(host).differences(before) == [], "a plan changes nothing"
 
+    # A port that somebody has: said before anything is done.
+    assert host.enter(["/usr/bin/python3", "-c", LISTENER]).ok
+    taken = desk.paddock("plan")
+    assert f"port {PORT} of ssh://root@{host.address} is taken" in taken.stdout, taken.stdout
+    assert host.enter(["sh", "-c", "kill $(cat /tmp/listener) && rm /tmp/listener"]).ok
+
     # Killed once the container's SSH server runs: the notes' failure, for real.
     begun = desk.killed("ssh.server")
     assert begun[:2] == ["container", "base.packages"] or begun[0] == "container"
@@ -78,6 +96,10 @@ def test_up_killed_resumed_again_and_down(desk: Desk, host: SimulatedHost) -> No
         assert "Total Count                    : 8" in cured.stdout, cured
     variables = inside.run(["env"]).stdout
     assert "ASCEND_HOME_PATH=" in variables, "what is sourced for shells is there for commands"
+
+    # The engine is restarted: the container comes back by itself, and its services with it.
+    assert host.enter(["/usr/local/sbin/service-docker", "restart"], timeout=60).ok
+    assert outcome(desk.up()).get("npu1", {"ok": True})["ok"]
 
     again = desk.paddock("up", "--yes", "--no-verify")
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "nothing to change")
