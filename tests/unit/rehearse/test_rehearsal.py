@@ -62,5 +62,5 @@ def test_everything_that_is_missing_is_named_at_once(
     lacks = needs.missing(LocalRunner(), ascend=True, engine=False)
     assert lacks[0].startswith("root: it makes device nodes")
     assert lacks[-1] == "no-such-compiler (Debian: apt-get install gcc)"
-    with pytest.raises(RehearsalError, match="root: .*; no-such-compiler"):
+    with pytest.raises(RehearsalError, match=r"root: .*; no-such-compiler"):
         needs.require(LocalRunner(), ascend=True, engine=False)
