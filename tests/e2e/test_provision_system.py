@@ -40,7 +40,9 @@ def packages(*names: str, wait: int = 600, step: str = "test.packages") -> Packa
 
 
 def installed(machine: Machine) -> set[str]:
-    return set(machine.run(["dpkg-query", "-W", "-f", "${Status} ${Package}\\n"]).stdout.split("\n"))
+    return set(
+        machine.run(["dpkg-query", "-W", "-f", "${Status} ${Package}\\n"]).stdout.split("\n")
+    )
 
 
 def lists(machine: Machine) -> None:
