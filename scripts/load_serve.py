@@ -24,7 +24,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -43,6 +43,7 @@ class Report:
     seconds: float
     answered: int = 0
     went_away: int = 0
+    refused: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     wrong: int = 0
     tokens: int = 0
@@ -84,7 +85,9 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """For the report: the memory's samples as what they come to."""
-        plain = asdict(self) | {"faults": self.faults(), "memory_spread": round(self.spread, 4)}
+        plain = asdict(replace(self, lost=Counter()))
+        plain |= {"lost": dict(self.lost), "faults": self.faults()}
+        plain["memory_spread"] = round(self.spread, 4)
         settled = self.settled or [0]
         plain["memory"] = {
             "first": settled[0], "last": settled[-1], "median": statistics.median(settled),
@@ -108,13 +111,21 @@ async def load(
         end = time.monotonic() + seconds
         drawn = random.Random(seed)
 
+        async def failed(error: Exception) -> None:
+            if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 429:
+                # The queue was full, and said so: what was not accepted is not lost.
+                report.refused += 1
+                await asyncio.sleep(float(error.response.headers["Retry-After"]))
+            else:
+                report.lost[f"{type(error).__name__}: {error}"[:120]] += 1
+
         async def stays() -> None:
             while time.monotonic() < end:
                 key = drawn.choice(PROMPTS), drawn.choice(LENGTHS)
                 try:
                     answer = await _ask(http, model, *key, stream=drawn.random() < 0.7)
                 except (httpx.HTTPError, ValueError) as error:
-                    report.lost[f"{type(error).__name__}: {error}"[:120]] += 1
+                    await failed(error)
                     continue
                 report.answered += 1
                 report.tokens += key[1]
@@ -130,7 +141,8 @@ async def load(
                 except asyncio.TimeoutError:
                     report.went_away += 1
                 except (httpx.HTTPError, ValueError) as error:
-                    report.lost[f"{type(error).__name__}: {error}"[:120]] += 1
+                    await failed(error)
+                await asyncio.sleep(0.2 * drawn.random())
 
         watch = asyncio.create_task(_watch(watched, report))
         third = clients // 3

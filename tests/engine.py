@@ -24,9 +24,10 @@ from pathlib import Path
 import pytest
 
 from paddock import settings
-from paddock.deploy.rehearse import driver, image, store
-from paddock.deploy.rehearse.site import Site
+from paddock.deploy.rehearse import driver, image, needs, store
+from paddock.deploy.rehearse.site import Site, remove_groups
 from paddock.errors import RehearsalError
+from paddock.shell import LocalRunner
 
 IMAGE = "paddock-base:1"
 """The base image: Debian with Python (and venv), an SSH server, certificates, ip and ps."""
@@ -68,10 +69,16 @@ def cache() -> Path:
 
 
 @pytest.fixture(scope="session")
-def base_tar() -> Path:
+def needs_root() -> None:
+    """Skips where no host can be simulated, with all that is missing."""
+    lacks = needs.missing(LocalRunner(), ascend=True, engine=False)
+    if lacks:
+        pytest.skip(f"no host can be simulated here: {'; '.join(lacks)}")
+
+
+@pytest.fixture(scope="session")
+def base_tar(needs_root: None) -> Path:
     """The base image's file system; half a minute the first time on a machine."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
     try:
         return image.build(cache() / "images")
     except RehearsalError as error:
@@ -167,6 +174,7 @@ def _stop(daemon: subprocess.Popen[bytes], folder: Path) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(daemon.pid, signal.SIGKILL)
             daemon.wait()
+    remove_groups(folder.name)
     remove = 'for f in "$1"/x/netns/*; do umount "$f"; done; rm -rf --one-file-system "$1"'
     subprocess.run(["sh", "-c", remove, "sh", str(folder)], capture_output=True, check=False)
 

@@ -3,7 +3,7 @@
 ``python fake_worker.py MODE``. The next token after a text is a number made of all of it, so that
 a wrong text, position or slot gives another. MODE is ``good`` or a way to fail: at the start
 (``deaf``, ``old``, ``mute``), when it is opened (``refuse``, ``import``, ``missing``) or in a step
-(``die``, ``hang``, ``garbage``, ``short``, ``huge``, ``raise``, ``rows``).
+(``die``, ``hang``, ``garbage``, ``short``, ``huge``, ``raise``, ``rows``); die@1 is rank 1 alone.
 """
 
 from __future__ import annotations
@@ -140,6 +140,8 @@ def main(mode: str) -> None:
     """As worker.py's."""
     requests, out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    way, _, rank = mode.partition("@")  # die@1: rank 1 alone
+    mode = way if rank in ("", os.environ.get("RANK_ID")) else "good"
     if mode == "mute":
         time.sleep(600)
     if mode == "deaf":

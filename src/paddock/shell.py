@@ -675,6 +675,12 @@ class Coprocess:
                 self._process.wait(GRACE)
         self.kill()
 
+    def signal(self) -> None:
+        """Ends it at once and leaves its pipes: whoever reads from it sees their end."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """Ends it and its children at once. May be repeated."""
         _end(self._process)

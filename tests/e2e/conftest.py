@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine import base_image, base_tar, engine, images, site
+from engine import base_image, base_tar, engine, images, needs_root, site
 
-__all__ = ["base_image", "base_tar", "engine", "images", "site"]
+__all__ = ["base_image", "base_tar", "engine", "images", "needs_root", "site"]
 
 
 @pytest.fixture(scope="session")

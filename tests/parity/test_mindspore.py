@@ -6,6 +6,7 @@ Held against transformers and against our native runtime, and what is converted 
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from transformers import LlamaForCausalLM
 from llamas import is_greedy, prompts, saved
 from mindspore_env import PROGRAMS, run_there
 from paddock import AutoModel
-from paddock.errors import RuntimeLost
+from paddock.errors import DeviceError, RuntimeLost
 from paddock.inference.checkpoint.convert import convert
 from paddock.inference.checkpoint.open import open_checkpoint
 from paddock.inference.engine.engine import Engine
@@ -27,6 +28,7 @@ from paddock.inference.engine.request import Request
 from paddock.inference.llm import LLM, GenerationParams
 from paddock.inference.runtimes.load import load_runtime
 from paddock.inference.runtimes.mindspore.runtime import MindSporeRuntime
+from serverkit import serving
 
 pytestmark = pytest.mark.mindspore
 
@@ -162,3 +164,29 @@ def test_mindspores_profiler_leaves_files_for_mindinsight(
     assert out.is_file()
     written = [path for path in mindspore_folder(out).rglob("*") if path.is_file()]
     assert any(path.name == "trace_view.json" for path in written)
+
+
+def test_two_ranks_find_each_other_and_mindspore_refuses_the_cpu(
+    pair: tuple[LlamaForCausalLM, Path], mindspore_python: Path, tmp_path: Path
+) -> None:
+    _, folder = pair
+    with pytest.raises(DeviceError, match="Invalid backend: CPU"):
+        opened(folder, mindspore_python, ranks=2, shards=tmp_path)
+
+
+def test_the_server_answers_and_replaces_a_killed_worker(mindspore_python: Path) -> None:
+    options = ("--runtime", "mindspore", "--mindspore-python", str(mindspore_python))
+    with serving(*options, "--device", "cpu", "--max-seq-len", "64", "--max-batch", "2") as server:
+        body = {"model": "demo", "prompt": "LLaMA is a", "max_tokens": 8, "temperature": 0}
+        first = server.post("/v1/completions", body)
+        assert first.status_code == 200, first.text
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        next(p for p in children if any("worker.py" in word for word in p.cmdline())).kill()
+        assert server.post("/v1/completions", body).status_code == 503
+        server.wait_for("the worker died")
+        for _ in range(600):
+            again = server.post("/v1/completions", body)
+            if again.status_code == 200:
+                break
+            time.sleep(0.2)
+        assert again.json()["choices"] == first.json()["choices"]

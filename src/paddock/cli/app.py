@@ -12,6 +12,7 @@ from paddock.cli import (
     bundle,
     catalog,
     chat,
+    container,
     convert,
     doctor,
     down,
@@ -79,6 +80,7 @@ ORDER = (
     "doctor",
     "host",
     "resolve",
+    "container",
     "ranktable",
     "catalog",
 )
@@ -134,6 +136,7 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(doctor.EXAMPLES))(doctor.doctor)
     app.command(cls=Command, epilog=examples(resolve.EXAMPLES))(resolve.resolve)
     app.add_typer(ranktable.app, name="ranktable", cls=Group, epilog=examples(ranktable.EXAMPLES))
+    app.add_typer(container.app, name="container", cls=Group, epilog=examples(container.EXAMPLES))
     app.add_typer(catalog.app, name="catalog", cls=Group, epilog=examples(catalog.EXAMPLES))
     return app
 

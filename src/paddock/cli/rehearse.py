@@ -21,6 +21,7 @@ EXAMPLES = """
 paddock rehearse atlas-800t-a2             a preset, as it is
 paddock rehearse paddock.yaml              this deployment; its presets say what the hosts are
 paddock rehearse lab.yaml --as atlas-800-9000
+paddock rehearse lab.yaml --as npu1-recorded/   as scripts/record-host wrote it
 """
 
 NOTICE = (
@@ -38,7 +39,7 @@ def rehearse(
         typer.Option(
             "--as",
             metavar="MACHINE",
-            help="What machine the hosts are.  [default: their presets]",
+            help="What the hosts are, or a recording's folder.  [default: their presets]",
             show_default=False,
         ),
     ] = None,

@@ -95,4 +95,5 @@ def _verified(
     from paddock.cli import verify
 
     done = [r.host for r in results if r.ok and r.value is not None]
-    return {name: verify.ask(found, name, as_json=as_json) for name in done}
+    reports = {name: verify.ask(found, name, as_json=as_json) for name in done}
+    return {name: report is not None and report.ok for name, report in reports.items()}

@@ -59,7 +59,7 @@ def test_from_nothing_to_an_answer_and_back(paddock: Paddock, folder: Path, port
     assert first.code == 0, first.err
     assert f"+exec {sys.executable} -m paddock serve" in first.out
     assert first.out.endswith(f"serves at http://127.0.0.1:{port}\n")
-    assert "local: demo goes on: I love Beijing, because it is the capital of China" in first.err
+    assert "passed: A known answer over HTTP" in first.err
     second = paddock("up")
     assert second.code == 0
     assert second.out == f"nothing to change\nserves at http://127.0.0.1:{port}\n"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from paddock.deploy.host import probe
 from paddock.deploy.host.frames import Frame, compose
-from paddock.deploy.rehearse import driver, image, model
+from paddock.deploy.rehearse import driver, image, model, recorded
 from paddock.errors import UsageError
 
 
@@ -66,3 +68,27 @@ def test_sources_of_another_release_come_from_the_same_place() -> None:
         "deb http://one.example/debian bullseye-updates main contrib",
         "deb http://two.example/ubuntu bullseye main",
     ]
+
+
+HOSTS = Path(__file__).parents[2] / "hosts"
+
+
+@pytest.mark.parametrize(
+    ("folder", "chip", "nodes"),
+    [
+        ("910b4-x8-fresh", "910B4", list(range(8))),
+        ("910a-x8-old-layout", "910A", list(range(8))),
+        ("310p3-duo-x2", "310P3", [0, 1, 2, 3]),
+    ],
+)
+def test_a_recording_is_a_model_too(folder: str, chip: str, nodes: list[int]) -> None:
+    machine = recorded.load(HOSTS / folder)
+    assert (machine.chip, [card.node for card in machine.cards]) == (chip, nodes)
+    text = next(HOSTS.joinpath(folder).glob("*.txt")).read_text()
+    assert machine.answers["info"][1].strip() == text.strip(), "verbatim"
+    assert machine.answers["info -l"][1].count("NPU ID") == len({c.npu for c in machine.cards})
+
+
+def test_a_recording_without_cards_is_none() -> None:
+    with pytest.raises(UsageError, match="no Ascend card"):
+        recorded.load(HOSTS / "rank-table-legacy")

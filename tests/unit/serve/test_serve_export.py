@@ -56,3 +56,17 @@ def test_the_recipe_asks_for_keys_unless_told(
     assert "--api-key-file" not in containerfile(["--insecure"]).split("\nCMD ")[1]
     assert main(["export", "containerfile", "--out", str(out)]) == 2
     assert "exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--port", "9000"], ["--port=9000"]])
+def test_the_recipe_asks_the_port_that_is_served(words: list[str]) -> None:
+    text = containerfile([*words, "--host=::"])
+    command = json.loads(text.split("\nCMD ")[1])
+    assert command[command.index("--port") + 1] == "9000" and command.count("--host") == 1
+    assert "EXPOSE 9000\n" in text and "127.0.0.1:9000/ready" in text and "8000" not in text
+
+
+@pytest.mark.parametrize("words", [["--port"], ["--port", "0"], ["--port", "x"]])
+def test_an_image_needs_a_port(words: list[str]) -> None:
+    with pytest.raises(UsageError, match="--port is"):
+        containerfile(words)

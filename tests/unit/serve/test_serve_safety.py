@@ -159,6 +159,24 @@ def test_who_goes_away_is_no_longer_computed_for(stream: bool) -> None:
         assert server.metric("kv_cache_pages_used") == 0
 
 
+def test_who_leaves_before_the_first_word_takes_no_place() -> None:
+    body = json.dumps({"model": "demo", "prompt": "Once", "stream": True, "max_tokens": 500})
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    request = (head + f"Content-Type: application/json\r\n\r\n{body}").encode()
+    with serving("--max-batch", "4", "--max-waiting", "0") as server:
+        address = server.url.removeprefix("http://").split(":")
+        for _ in range(60):
+            with socket.create_connection((address[0], int(address[1]))) as client:
+                client.sendall(request)
+        end = time.monotonic() + 60
+        # All four places at once, as soon as the last cancellation is through.
+        while (reply := server.complete("Once", n=4, max_tokens=2)).status_code == 429:
+            assert time.monotonic() < end, reply.text
+            time.sleep(0.1)
+        assert reply.status_code == 200
+        assert server.end() == 0
+
+
 def test_sigterm_lets_accepted_requests_end() -> None:
     with serving(*SLOW) as server:
         replies: list[httpx.Response] = []

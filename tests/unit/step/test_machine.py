@@ -157,7 +157,12 @@ def test_a_script_step_undoes_by_what_it_saw(machine: Machine, tmp_path: Path) -
     file = tmp_path / "value"
     file.write_text("1")
     step = ScriptStep(
-        "s", "t", "w", f"cat {file}; grep -qx 2 {file}", f"printf 2 >{file}", f"cat >{file}"
+        "s",
+        "t",
+        "w",
+        f"cat {file}; grep -qx 2 {file}",
+        f"printf 2 >{file}",
+        f"tr -d '\\n' >{file}",
     )
     state = step.check(machine)
     assert state.changes[0].before == "1"

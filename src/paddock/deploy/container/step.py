@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paddock.deploy.container.argv import argv
+from paddock.deploy.container.argv import Verb, argv
 from paddock.deploy.container.build import from_facts
 from paddock.deploy.container.connect import connect
 from paddock.deploy.container.engine import Engine, Found
@@ -288,11 +288,11 @@ class ContainerStep:
     def _secrets(self) -> list[str]:
         return [name for name in sorted(self.spec.environment) if looks_secret(name)]
 
-    def command(self, verb: str = "create") -> str:
+    def command(self, verb: Verb = "create") -> str:
         """The engine's command line, one option a line; values that look secret are left out."""
-        words = argv(self.spec, hidden=self._secrets)
-        words[1] = verb
-        lines, at = [shlex.join(words[:2])], 2
+        words = argv(self.spec, verb, hidden=self._secrets)
+        at = words.index("--name")
+        lines = [shlex.join(words[:at])]
         while at < len(words):
             takes = words[at].startswith("--") and words[at] != "--privileged"
             last = not words[at].startswith("--")

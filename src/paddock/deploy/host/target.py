@@ -40,7 +40,7 @@ def facts(
         raise UsageError("an engine is given and no container", hint="add --container NAME")
     engines: Sequence[str | None] = [engine]
     if container and engine is None:
-        engines = _engines_on(runner(host=host))
+        engines = engines_on(runner(host=host))
     problem: Unreachable | None = None
     for name in engines:
         asked = runner(host=host, container=container, engine=name)
@@ -55,7 +55,7 @@ def facts(
 _LIST = 'for name; do command -v "$name" >/dev/null && echo "$name"; done; true'
 
 
-def _engines_on(machine: Runner) -> list[str]:
+def engines_on(machine: Runner) -> list[str]:
     """The engines that the machine has, in the order they are tried; raises NoProgram for none."""
     found = machine.run(["sh", "-c", _LIST, "sh", *ENGINES]).stdout.split()
     if not found:

@@ -60,7 +60,7 @@ def steps(context: Context) -> list[Step]:
 _WHEELS = r"""
 wheels() {
   for folder in "$root"/ascend-toolkit/latest/lib64 "$root"/cann/lib64; do
-    ls "$folder"/te-*-py3-none-any.whl "$folder"/hccl-*-py3-none-any.whl
+    ls "$folder"/te-*-py3-none-any.whl "$folder"/hccl-*-py3-none-any.whl || : # one is not there
   done 2>/dev/null | sort -u
 }
 missing() {

@@ -46,15 +46,26 @@ def command(context: Context) -> list[str]:
     words = [context.interpreter, "-m", "paddock", "serve"]
     if context.file.model is not None:
         words.append(context.file.model)
-    words += ["--host", wish.host, "--port", str(wish.port)]
+    words += ["--host", listens(context), "--port", str(wish.port)]
     if wish.api_key_file is not None:
         words += ["--api-key-file", key_file(context)]
+    elif listens(context) != wish.host and "--insecure" not in wish.options:
+        # Without a key serve.host is loopback, and so is where the port is published.
+        words.append("--insecure")
     return [*words, *wish.options]
+
+
+def listens(context: Context) -> str:
+    """The address it listens on: ``serve.host``, but in a container with a network of its own all
+    of that, where only the port leads that is published on ``serve.host`` of the machine.
+    """
+    own = context.place == CONTAINER and context.file.container.network != "host"
+    return "0.0.0.0" if own else context.file.serve.host  # noqa: S104 - the container's own
 
 
 def address(context: Context) -> str:
     """The base URL under which the target itself reaches the server."""
-    host = context.file.serve.host
+    host = listens(context)
     reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound here
     if ":" in reached and not reached.startswith("["):
         reached = f"[{reached}]"
@@ -212,7 +223,8 @@ PADDOCK_SUPERVISOR
     printf '#!/bin/sh\nexec sh %s/supervise %s\n' "$folder" "$folder" >"$start/90-serve"
     chmod 755 "$start" "$start/90-serve"
   fi
-  before=$(wc -c <"$folder/log" 2>/dev/null || echo 0)
+  : >>"$folder/log"
+  before=$(wc -c <"$folder/log")
   away=$(command -v setsid || command -v nohup)
   "$away" sh "$folder/supervise" "$folder" >/dev/null 2>&1 </dev/null &
   waited=0

@@ -22,7 +22,7 @@ _EPOCH = (2020, 1, 1, 0, 0, 0)
 
 
 def build(folder: Path, *, arch: str) -> Path:
-    """The wheel in ``folder``, for this Python and machine if it has the compiled kernels.
+    """The wheel in ``folder``, for any Python 3, and for this machine if it has the kernels.
 
     Raises UsageError for a target of another architecture: kernels are compiled for one.
     """
@@ -37,7 +37,7 @@ def build(folder: Path, *, arch: str) -> Path:
     tag = f"py3-none-linux_{here}" if compiled else "py3-none-any"
     info = f"paddock-{__version__}.dist-info"
     files = {
-        f"paddock/{path.relative_to(package).as_posix()}": path.read_bytes()
+        f"paddock/{_name(path.relative_to(package))}": path.read_bytes()
         for path in sorted(package.rglob("*"))
         if path.is_file() and path.suffix not in (".pyc", ".pyo")
     }
@@ -57,6 +57,12 @@ def build(folder: Path, *, arch: str) -> Path:
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, data)
     return path
+
+
+def _name(path: Path) -> str:
+    """The libraries are loaded by ctypes, so that no Python's own suffix needs to stay."""
+    bare = path.name.partition(".")[0]
+    return (path.with_name(f"{bare}.so") if path.suffix == ".so" else path).as_posix()
 
 
 def _metadata() -> str:

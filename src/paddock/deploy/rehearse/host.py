@@ -12,7 +12,7 @@ from paddock.deploy.rehearse import store
 from paddock.errors import RehearsalError
 from paddock.shell import TIMEOUT, LocalRunner, Output, Runner
 
-START = 60.0
+START = 180.0
 """Seconds within which a host's daemons must answer."""
 
 

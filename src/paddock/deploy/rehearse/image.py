@@ -34,8 +34,8 @@ def build(folder: Path, release: str = "") -> Path:
             "there is no program to make a base image with",
             hint="Debian and Ubuntu: apt-get install mmdebstrap; or name an image's tar file",
         )
-    own = _release("VERSION_CODENAME")
-    if not release or _release("ID") != "debian":
+    own = release_of("VERSION_CODENAME")
+    if not release or release_of("ID") != "debian":
         release = own
     sources = list(lines(_source_files(), own, release))
     if not sources:
@@ -77,7 +77,8 @@ def _pid() -> str:
     return Path("/proc/self").readlink().name
 
 
-def _release(wanted: str) -> str:
+def release_of(wanted: str) -> str:
+    """A value of this machine's /etc/os-release, empty where it has none."""
     for line in Path("/etc/os-release").read_text().splitlines():
         key, _, value = line.partition("=")
         if key == wanted:

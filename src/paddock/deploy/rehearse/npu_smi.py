@@ -15,7 +15,8 @@ def answers(table: Mapping[str, Any], cards: tuple[Card, ...]) -> dict[str, tupl
     Layouts: 23.0 (910A, 910B4) and, with ``chips`` per card, 25.5 (310P3 Duo); see the recordings
     of the tests.
     """
-    texts = {"info": _info(table, cards), "info -l": _list(cards), "info -m": _map(table, cards)}
+    texts = {"info": _info(table, cards), "info -l": _list(cards)}
+    texts["info -m"] = _map(table["chip"], cards)
     if "link" in table:
         texts["info -t topo"] = _topology(table["link"], cards)
     for npu, chips in groupby(cards, key=lambda card: card.npu):
@@ -101,11 +102,16 @@ def _list(cards: tuple[Card, ...]) -> str:
     return "\n".join([_lines({"Total Count": len(parts)}), *parts])
 
 
-def _map(table: Mapping[str, Any], cards: tuple[Card, ...]) -> str:
+def lists(chip: str, cards: tuple[Card, ...]) -> dict[str, tuple[int, str]]:
+    """Exit code and text of ``-l`` and ``-m``, for a machine of which only the table is known."""
+    return {"info -l": (0, _list(cards)), "info -m": (0, _map(chip, cards))}
+
+
+def _map(chip: str, cards: tuple[Card, ...]) -> str:
     rows: list[tuple[object, ...]] = [("NPU ID", "Chip ID", "Chip Logic ID", "Chip Name")]
     for npu, chips in groupby(cards, key=lambda card: card.npu):
         own = tuple(chips)
-        rows += [(npu, card.chip, card.node, f"Ascend {table['chip']}") for card in own]
+        rows += [(npu, card.chip, card.node, f"Ascend {chip}") for card in own]
         rows.append((npu, len(own), "-", "Mcu"))
     return "".join("        " + "".join(f"{word!s:<31}" for word in row) + "\n" for row in rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,12 +12,13 @@ from paddock.deploy.host import probe
 from paddock.deploy.plan import Applied, Deployment, HostPlan, decide
 from paddock.deploy.plan.events import Tell, nobody
 from paddock.deploy.plan.fleet import Failure, Result
-from paddock.deploy.rehearse import image, model, needs, snapshot, standins, store
+from paddock.deploy.rehearse import image, model, needs, recorded, snapshot, standins, store
+from paddock.deploy.rehearse.host import SimulatedHost
 from paddock.deploy.rehearse.model import MachineModel
 from paddock.deploy.rehearse.site import Site, sweep
 from paddock.deploy.resolve import Stack
-from paddock.deploy.stackfile import HostEntry, Stackfile, for_host
-from paddock.errors import UsageError
+from paddock.deploy.stackfile import ExtrasWish, HostEntry, Stackfile, for_host
+from paddock.errors import RehearsalError, UsageError
 from paddock.shell import LocalRunner, Runner
 
 IMAGE = "paddock-stand-in:1"
@@ -111,7 +112,10 @@ class Rehearsal:
             standins.make(host.folder / "tree" / ARTIFACTS.lstrip("/"), stack)
             if self._of(entry).container.engine != "none":
                 host.load_images(self._images(stack))
-            entries.append(replace(entry, address=f"ssh://root@{host.address}"))
+            stand_ins += _mounts(self._of(entry), host)
+            override = _without_stood_in(entry.override)
+            address = f"ssh://root@{host.address}"
+            entries.append(replace(entry, address=address, override=override))
         stand_ins.append(
             "installers, wheels and packages: empty ones that behave as the real ones do and leave"
             f" the files that tell versions ({ARTIFACTS} there)"
@@ -130,8 +134,8 @@ class Rehearsal:
     def _images(self, stack: Stack | None) -> Path:
         """An engine's data with a base image that has the Python of the stack."""
         python = stack.version("python") if stack else None
-        release = PYTHONS.get(".".join((python or "").split(".")[:2]), "")
-        return store.template({IMAGE: image.build(self.cache / "images", release)}, self.cache)
+        tar = image.build(self.cache / "images", _release(python))
+        return store.template({IMAGE: tar}, self.cache)
 
     def _stack(self, entry: HostEntry, runner: Runner) -> Stack | None:
         mine, facts = self._of(entry), probe.read(runner)
@@ -142,10 +146,21 @@ class Rehearsal:
         file = self.file
         container, stack = file.container, replace(file.stack, artifacts=ARTIFACTS)
         if container.engine != "none":
-            wished = container.image or "the stack's"
-            said.append(f"image: a small Debian instead of {wished} ({IMAGE})")
+            said.append(
+                f"image: a small Debian, {IMAGE}, instead of {container.image or 'the best one'}"
+            )
             container = replace(container, image=IMAGE)
-        return replace(file, hosts=entries, container=container, stack=stack)
+        if file.serve.enabled or file.extras != ExtrasWish():
+            said.append("the server and the extras are left out: stand-ins cannot answer")
+        return replace(
+            file,
+            hosts=entries,
+            container=container,
+            stack=stack,
+            model=None,
+            serve=replace(file.serve, enabled=False),
+            extras=ExtrasWish(),
+        )
 
     def _play(self, site: Site, deployment: Deployment) -> list[HostReport]:
         before = {name: snapshot.take(host) for name, host in site.hosts.items()}
@@ -171,6 +186,57 @@ class Rehearsal:
         return reports
 
 
+STOOD_IN = {
+    "container": ("image",),
+    "stack": ("artifacts",),
+    "serve": (),
+    "extras": (),
+    "model": (),
+}
+"""What a rehearsal decides itself: these keys of a table, or the whole where none is named."""
+
+
+def _without_stood_in(override: Mapping[str, object]) -> dict[str, object]:
+    """A host's overrides without what a rehearsal decides itself."""
+    kept: dict[str, object] = {}
+    for key, value in override.items():
+        names = STOOD_IN.get(key)
+        if names is None:
+            kept[key] = value
+        elif names and isinstance(value, Mapping):
+            kept[key] = {name: each for name, each in value.items() if name not in names}
+    return kept
+
+
+def _mounts(mine: Stackfile, host: SimulatedHost) -> list[str]:
+    """Makes what is to be mounted into the container, empty; says so."""
+    said = []
+    for mount in mine.container.mounts:
+        source = mount.split(":")[0]
+        made = host.enter(
+            ["sh", "-c", '[ -e "$1" ] || { mkdir -p "$1" && echo made; }', "sh", source]
+        )
+        if made.stdout:
+            said.append(f"{source} on {host.name}: an empty folder")
+    return said
+
+
+def _release(python: str | None) -> str:
+    """The release of Debian whose own Python is that one; empty for this machine's. Raises
+    RehearsalError where none is.
+    """
+    minor = ".".join((python or "").split(".")[:2])
+    own = LocalRunner().run(["/usr/bin/python3", "-c", "import sys; print(sys.version_info[1])"])
+    if not minor or minor == f"3.{own.stdout.strip()}":
+        return ""
+    if minor in PYTHONS and image.release_of("ID") == "debian":
+        return PYTHONS[minor]
+    raise RehearsalError(
+        f"the stack wants Python {python}, and no base image that can be made here has it",
+        hint=f"pin another for the rehearsal, as in python.version: {min(PYTHONS)}",
+    )
+
+
 def _todo(result: Result[Applied], planned: HostPlan) -> tuple[str, ...]:
     """What a second run would do after a first that went well."""
     if not result.ok:
@@ -181,7 +247,9 @@ def _todo(result: Result[Applied], planned: HostPlan) -> tuple[str, ...]:
 
 
 def models(file: Stackfile, named: str | None) -> dict[str, MachineModel]:
-    """The machine of each host: as named, else by its preset. Raises UsageError for none."""
+    """The machine of each host: as named (a model, or the folder of a recording), else by its
+    preset. Raises UsageError for none, and FactsError for a folder that is no recording.
+    """
     found = {}
     for entry in file.hosts:
         name = named or for_host(file, entry).preset
@@ -190,10 +258,6 @@ def models(file: Stackfile, named: str | None) -> dict[str, MachineModel]:
                 f"what machine {entry.name} is, nobody says",
                 hint=f"name one with --as: {', '.join(model.names())}",
             )
-        found[entry.name] = model.load(name)
+        folder = Path(name)
+        found[entry.name] = recorded.load(folder) if folder.is_dir() else model.load(name)
     return found
-
-
-def titles(reports: Sequence[HostReport]) -> list[str]:
-    """The machines, each once."""
-    return list(dict.fromkeys(report.model for report in reports))

@@ -46,6 +46,7 @@ class Site:
         self._key("id", "paddock-rehearsal")
         # Short, as a socket's name must be; the folder may lie deep.
         self.sockets = Path(tempfile.mkdtemp(prefix="paddock-"))
+        (self.folder / "sockets").symlink_to(self.sockets)
         (self.folder / "hub").mkdir()
         self.hub = hosts.launch(
             machine,
@@ -73,7 +74,6 @@ class Site:
             where = ["-l", "root", host.address]
             LocalRunner().run(["ssh", "-F", "none", control, "-O", "exit", *where])
         end_site(self.folder)
-        shutil.rmtree(self.sockets, ignore_errors=True)
         self.hosts.clear()
 
     def add(
@@ -141,7 +141,11 @@ class Site:
     def runner(self, host: SimulatedHost) -> SshRunner:
         """The host over SSH, as a real one would be reached."""
         return SshRunner(
-            host.address, user="root", control=self.sockets, options=self.ssh_options()
+            host.address,
+            user="root",
+            connect_timeout=60,
+            control=self.sockets,
+            options=self.ssh_options(),
         )
 
     def cut(self, host: SimulatedHost, *, off: bool = True) -> None:
@@ -207,7 +211,10 @@ def end_site(folder: Path) -> None:
     for file in [*folder.glob("host-*/pid"), folder / "hub" / "pid"]:
         if file.exists() and _is_ours(pid := int(file.read_text()), folder):
             hosts.end(pid)
-    LocalRunner().run(["sh", "-c", _REMOVE_GROUPS, "sh", folder.name])
+    remove_groups(folder.name)
+    sockets = folder / "sockets"
+    if sockets.is_symlink():
+        shutil.rmtree(sockets.readlink(), ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():  # a mount that is still going away
         LocalRunner().run(["sh", "-c", 'sleep 1; rm -rf --one-file-system "$1"', "sh", str(folder)])
@@ -221,7 +228,12 @@ def _is_ours(pid: int, folder: Path) -> bool:
         return False
 
 
-# The engines' control groups outlive their processes; empty ones are removed from the inside out.
+def remove_groups(name: str) -> None:
+    """Removes the empty control groups that the engines of a site have left."""
+    LocalRunner().run(["sh", "-c", _REMOVE_GROUPS, "sh", name])
+
+
+# They outlive their processes; empty ones are removed from the inside out.
 _REMOVE_GROUPS = """
 for top in /sys/fs/cgroup/"paddock-$1" /sys/fs/cgroup/*/"paddock-$1"; do
   [ -d "$top" ] && find "$top" -depth -type d -exec rmdir {} \\;

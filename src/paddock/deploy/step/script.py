@@ -18,7 +18,7 @@ SHORT = 60.0
 @dataclass(frozen=True, slots=True)
 class ScriptStep:
     """Three sh programs. ``checks`` exits with 0 if all is right and with 1 if not; what it prints
-    is the present state, which ``undoes`` gets on its stdin. ``applies`` makes it so.
+    is the present state, which ``undoes`` gets on its stdin (whole lines). ``applies`` makes it so.
 
     ``before`` and ``after`` describe the change for a person; where ``before`` is None, what
     ``checks`` printed stands for it. ``timeout`` (seconds) is for ``applies``.

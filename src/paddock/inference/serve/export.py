@@ -55,27 +55,42 @@ WantedBy=multi-user.target
 """
 
 
-def containerfile(arguments: Sequence[str], *, extra: str = "serve", port: int = 8000) -> str:
+def containerfile(arguments: Sequence[str], *, extra: str = "serve") -> str:
     """A recipe for docker build or podman build, to be run in a clone of the project.
 
     The server in the image listens on all addresses of the container, so it wants a key file
-    (mounted at /etc/paddock/keys) unless ``arguments`` say --insecure.
+    (mounted at /etc/paddock/keys) unless ``arguments`` say --insecure. Raises UsageError for words
+    that cannot stand in a recipe.
     """
-    given = list(arguments)
+    # --name=value as two words, so that both spellings are found.
+    given = [
+        part
+        for word in arguments
+        for part in (word.split("=", 1) if word.startswith("--") else [word])
+    ]
     if "--host" not in given:
         given += ["--host", "0.0.0.0"]  # noqa: S104 - the container's own network
     if "--insecure" not in given and "--api-key-file" not in given:
         given += ["--api-key-file", "/etc/paddock/keys"]
     if "--port" not in given:
-        given += ["--port", str(port)]
+        given += ["--port", "8000"]
+    port = given[given.index("--port") + 1 : given.index("--port") + 2]
+    if not port or not port[0].isdecimal() or port == ["0"]:
+        raise UsageError(
+            f"--port is {port[0] if port else 'not given'}", hint="an image needs one fixed port"
+        )
     for word in given:
         if "\n" in word:
             raise UsageError(f"{word!r} has a line end in it", hint="it cannot stand in a recipe")
     command = ", ".join(_json_word(word) for word in ("paddock", "serve", *given))
+    (number,) = port
     return f"""\
 # Written by paddock {__version__}. In a clone of the project:
 #   docker build -t paddock -f Containerfile .
-#   docker run --rm -p 127.0.0.1:{port}:{port} -v ./keys:/etc/paddock/keys:ro paddock
+#   paddock key new alice --file keys
+#   docker run --rm -p 127.0.0.1:{number}:{number} --user "$(id -u)" \\
+#     -v "$PWD/keys:/etc/paddock/keys:ro" paddock
+# Only its owner can read the key file, so the server runs as that user.
 FROM python:3.11-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends g++ \\
     && rm -rf /var/lib/apt/lists/*
@@ -88,10 +103,10 @@ ENV PATH=/opt/paddock/bin:$PATH PADDOCK_HOME=/var/lib/paddock
 RUN useradd --system --create-home --home-dir /var/lib/paddock paddock
 USER paddock
 WORKDIR /var/lib/paddock
-EXPOSE {port}
+EXPOSE {number}
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s CMD \\
-    ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:{port}/ready')"]
+    ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:{number}/ready')"]
 CMD [{command}]
 """
 

@@ -8,7 +8,7 @@ import socket
 import sys
 
 with (
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10) as connection,
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=60) as connection,
     socket.socket(fileno=1) as ssh,
 ):
     connection.settimeout(None)

@@ -57,7 +57,7 @@ ip link set lo up
 waited=0
 until ip link show eth0 >/dev/null 2>&1; do
   waited=$((waited + 1))
-  [ "$waited" -lt 300 ] || { echo "no network came" >&2; exit 1; }
+  [ "$waited" -lt 1200 ] || { echo "no network came" >&2; exit 1; }
   sleep 0.05
 done
 ip addr add "$address" dev eth0

@@ -15,7 +15,7 @@ wait_until() {
   waited=0
   until "$@"; do
     waited=$((waited + 1))
-    [ "$waited" -lt 600 ] || { tail -n 5 "/var/log/$name.log" >&2; exit 1; }
+    [ "$waited" -lt 1200 ] || { tail -n 5 "/var/log/$name.log" >&2; exit 1; }
     sleep 0.1
   done
 }

@@ -15,6 +15,7 @@ while [ -d "$folder" ]; do
     for top in /sys/fs/cgroup/"paddock-${folder##*/}" /sys/fs/cgroup/*/"paddock-${folder##*/}"; do
       [ -d "$top" ] && find "$top" -depth -type d -exec rmdir {} \;
     done
+    [ ! -L "$folder/sockets" ] || rm -rf "$(readlink "$folder/sockets")"
     rm -rf --one-file-system "$folder"
   fi
   sleep 1

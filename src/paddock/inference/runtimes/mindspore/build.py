@@ -17,6 +17,7 @@ from paddock.inference.checkpoint.memory import ensure_fits
 from paddock.inference.runtimes.base import Limits
 from paddock.inference.runtimes.mindspore.channel import WORKER, Channel, Failed
 from paddock.inference.runtimes.mindspore.description import Description, Wishes, describe, read
+from paddock.inference.runtimes.mindspore.group import Group, check_ranks, parallel_settings
 from paddock.inference.runtimes.mindspore.python import find_python
 from paddock.inference.runtimes.mindspore.runtime import MindSporeRuntime, Timeouts, Told
 from paddock.inference.runtimes.mindspore.weights import checkpoint_file
@@ -40,6 +41,8 @@ def build(
     python: str | Path | None = None,
     values: Mapping[str, Any] | None = None,
     context: Mapping[str, Any] | None = None,
+    ranks: int = 1,
+    shards: str | Path | None = None,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
 ) -> MindSporeRuntime:
     """Loads ``checkpoint`` in the Python at ``python`` (see ``find_python``).
@@ -47,6 +50,8 @@ def build(
     What is None comes from the YAML file beside a .ckpt, then from defaults: graph mode, a cache,
     the model's context (at most 4,096 positions) and one text at a time; fp32 on CPUs, else fp16.
     ``values`` and ``context`` are further keys of MindFormers' ``model_config`` and ``context``.
+    ``ranks`` divides the model over as many devices of this host (group.py); ``shards`` is then the
+    folder with ``rank_0``, ``rank_1``, …, and ``checkpoint`` only describes the model.
     Raises DeviceError where there is no such Python or device, TensorMismatch for weights that
     are missing, UsageError, CheckpointError, DoesNotFit and RuntimeLost.
     """
@@ -68,10 +73,23 @@ def build(
         )
     if asked.target == "CPU":
         ensure_fits(config, asked.dtype, _cache_bytes(config, asked))
+    if ranks != 1 or shards is not None:
+        if shards is None:
+            raise UsageError(
+                f"{ranks} ranks need their weights in rank_0, rank_1, …",
+                hint="name the folder: shards",
+            )
+        check_ranks(config, ranks)
     interpreter = find_python(python or settings.load().mindspore_python)
     folder = Path(tempfile.mkdtemp(prefix="paddock-mindspore-"))
     try:
-        channel, told = _open(checkpoint, config, asked, interpreter, folder, timeouts)
+        if shards is None:
+            weights, temporary = checkpoint_file(checkpoint, config, asked.dtype, folder)
+        else:
+            weights, temporary = Path(shards), False
+        channel, told = _open(weights, asked, interpreter, folder, ranks, timeouts)
+        if temporary:
+            weights.unlink()
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -86,25 +104,27 @@ def build(
 
 
 def _open(
-    checkpoint: Checkpoint,
-    config: ModelConfig,
+    weights: Path,
     asked: Description,
     interpreter: str,
     folder: Path,
+    ranks: int,
     timeouts: Timeouts,
-) -> tuple[Channel, Told]:
-    weights, temporary = checkpoint_file(checkpoint, config, asked.dtype, folder)
+) -> tuple[Channel | Group, Told]:
+    argv = [interpreter, str(WORKER)]
     threads = asked.context.get("runtime_num_threads")
-    channel = Channel(
-        [interpreter, str(WORKER)],
-        folder=folder,
-        variables={"OMP_NUM_THREADS": str(threads)} if threads else None,
-    )
+    variables = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    channel: Channel | Group
+    if ranks == 1:
+        channel = Channel(argv, folder=folder, variables=variables)
+    else:
+        channel = Group(argv, ranks, folder=folder, variables_of_all=variables)
     question = {
         "do": "open",
         "model_config": asked.model_config,
         "context": asked.context,
         "checkpoint": str(weights.resolve()),
+        "parallel": parallel_settings(ranks) if ranks > 1 else None,
     }
     try:
         answer, _ = channel.ask(question, timeouts.load)
@@ -119,8 +139,6 @@ def _open(
     except BaseException:
         channel.close()
         raise
-    if temporary:
-        weights.unlink()
     return channel, Told(answer["versions"], tuple(answer["standins"]), answer["mode"])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from paddock.errors import DeviceError, RunnerError, RuntimeLost, TimedOut
+from paddock.errors import DeviceError, RunnerError, RuntimeLost
 from paddock.shell import Coprocess
 
 Floats = npt.NDArray[np.float32]
@@ -31,12 +31,16 @@ _HEADER = struct.Struct(">II")
 
 
 class Failed(DeviceError):
-    """The worker could not do what was asked, said so, and goes on. ``kind`` is its exception's."""
+    """The worker could not do what was asked, said so, and goes on.
+
+    ``kind`` is its exception's name, ``told`` the first line of what that said: below it MindSpore
+    prints where in its own source it was.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
-        super().__init__(f"MindFormers failed: {kind}: {message}")
         self.kind = kind
-        self.told = message
+        self.told = next((line for line in message.splitlines() if line.strip()), "no message")
+        super().__init__(f"MindFormers failed: {kind}: {self.told}")
 
 
 class Channel:
@@ -75,15 +79,23 @@ class Channel:
         """
         if self._lost is not None:
             raise RuntimeLost(self._lost, hint="open the model again")
-        body = json.dumps(question, separators=(",", ":")).encode()
-        try:
-            self._process.write(_HEADER.pack(len(body), 0) + body, timeout)
-        except RunnerError as error:
-            raise self._gone(_told(error)) from None
+        self.send(question, timeout)
         answer, data = self._receive(timeout)
         if "error" in answer:
             raise Failed(str(answer["error"]), str(answer.get("message", "")))
         return answer, self._rows(answer, data)
+
+    def send(self, question: Mapping[str, Any], timeout: float) -> None:
+        """Asks without waiting for an answer, which some never get."""
+        body = json.dumps(question, separators=(",", ":")).encode()
+        try:
+            self._process.write(_HEADER.pack(len(body), 0) + body, timeout)
+        except RunnerError as error:
+            raise self._gone(error.message) from None
+
+    def signal(self) -> None:
+        """Ends the worker at once; a question under way gets RuntimeLost."""
+        self._process.signal()
 
     def close(self) -> None:
         """Lets the worker end, or ends it; calling it again does nothing."""
@@ -98,10 +110,8 @@ class Channel:
                 raise self._gone(f"{self._process.name} sent {size} and {extra} bytes at once")
             body = self._process.read(size, timeout)
             data = self._process.read(extra, timeout)
-        except TimedOut as error:
-            raise self._gone(error.message) from None
         except RunnerError as error:
-            raise self._gone(_told(error)) from None
+            raise self._gone(error.message) from None
         try:
             answer = json.loads(body)
         except ValueError:
@@ -122,7 +132,3 @@ class Channel:
         self._lost = message
         self._process.kill()
         return RuntimeLost(message, hint="open the model again; a server does that by itself")
-
-
-def _told(error: RunnerError) -> str:
-    return error.message

@@ -17,6 +17,7 @@ from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.runtimes.base import Batch, Choice, Limits
 from paddock.inference.runtimes.mindspore.channel import Channel, Failed, Floats
 from paddock.inference.runtimes.mindspore.description import Description
+from paddock.inference.runtimes.mindspore.group import Group
 from paddock.inference.runtimes.mindspore.sampler import sample
 from paddock.inference.runtimes.mindspore.slots import Decode, Slots
 
@@ -54,7 +55,7 @@ class MindSporeRuntime:
         config: ModelConfig,
         description: Description,
         limits: Limits,
-        channel: Channel,
+        channel: Channel | Group,
         folder: Path,
         told: Told,
         timeouts: Timeouts,
@@ -148,6 +149,6 @@ class MindSporeRuntime:
         return rows
 
 
-def _finish(channel: Channel, folder: Path) -> None:
+def _finish(channel: Channel | Group, folder: Path) -> None:
     channel.close()
     shutil.rmtree(folder, ignore_errors=True)

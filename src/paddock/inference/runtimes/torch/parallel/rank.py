@@ -149,8 +149,9 @@ def _load(
     chosen = devices.select(name)
     store = collectives.store_of(*seat.store, f"round{begin.round}", serves=seat.serves_store)
     options["dtype"] = _agreed(store, seat.rank, str(options.get("dtype", "auto")), chosen, part)
-    if options.get("threads") is None and chosen.kind == "cpu":
-        options["threads"] = max(1, len(os.sched_getaffinity(0)) // seat.neighbours)
+    # Of all ranks of this host together, as of a single process.
+    threads = options.get("threads") or len(os.sched_getaffinity(0))
+    options["threads"] = max(1, threads // seat.neighbours)
     ranks = collectives.connect(chosen, store, split, seat.rank)
     runtime = build(
         part,
