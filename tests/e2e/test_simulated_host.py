@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,23 @@ import pytest
 from engine import IMAGE, Engine
 from paddock.deploy.host import probe
 from paddock.deploy.rehearse import model
+from paddock.deploy.rehearse.host import SimulatedHost
 from paddock.deploy.rehearse.site import Site
 
 pytestmark = pytest.mark.e2e
 
 MISSING = "libdrvdsmi_host.so: cannot open shared object file: No such file or directory"
+
+
+@pytest.fixture(scope="module")
+def lab(images: Path) -> Iterator[Site]:
+    with Site(images.parent / f"lab-{os.getpid()}") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def host(lab: Site, images: Path) -> SimulatedHost:
+    return lab.add(model.load("atlas-800-9000"), "npu1", images=images)
 
 
 def test_the_engine_runs_containers_that_a_plain_root_could_not_start(
@@ -23,9 +37,8 @@ def test_the_engine_runs_containers_that_a_plain_root_could_not_start(
     assert said.startswith("Python 3.")
 
 
-def test_the_probe_sees_an_ascend_server(site: Site, images: Path) -> None:
-    host = site.add(model.load("atlas-800-9000"), "npu1", images=images)
-    facts = probe.read(site.runner(host))
+def test_the_probe_sees_an_ascend_server(lab: Site, host: SimulatedHost) -> None:
+    facts = probe.read(lab.runner(host))
     assert facts.hostname == "npu1"
     assert facts.ascend is not None
     assert [npu.name for npu in facts.ascend.npus] == ["910A"] * 8
@@ -38,8 +51,7 @@ def test_the_probe_sees_an_ascend_server(site: Site, images: Path) -> None:
     assert not [note for note in facts.notes if "npu-smi" in note.where], facts.notes
 
 
-def test_the_missing_library_is_missed_in_a_container_for_real(site: Site, images: Path) -> None:
-    host = site.add(model.load("atlas-800-9000"), "npu1", images=images)
+def test_the_missing_library_is_missed_in_a_container_for_real(host: SimulatedHost) -> None:
     devices = [f"--device=/dev/{name}" for name in ("davinci3", "davinci_manager")]
     mounts = [
         f"--mount=type=bind,source={path},target={path},readonly"
@@ -56,8 +68,7 @@ def test_the_missing_library_is_missed_in_a_container_for_real(site: Site, image
     assert (none.exit_code, "ret is -8005" in none.stdout) == (8, True)
 
 
-def test_its_runtime_gives_the_cards_that_are_asked_for(site: Site, images: Path) -> None:
-    host = site.add(model.load("atlas-800-9000"), "npu1", images=images)
+def test_its_runtime_gives_the_cards_that_are_asked_for(host: SimulatedHost) -> None:
     argv = ["docker", "run", "--rm", "-e", "ASCEND_VISIBLE_DEVICES=2-4", "--network=none", IMAGE]
     seen = host.enter([*argv, "sh", "-c", "ls /dev/davinci[0-9]*"], timeout=60)
     assert seen.stdout.split() == ["/dev/davinci2", "/dev/davinci3", "/dev/davinci4"], seen.stderr

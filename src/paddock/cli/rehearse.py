@@ -46,7 +46,7 @@ def rehearse(
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Runs the whole plan against simulated hosts: up, again, and down.
+    """Runs the whole plan against simulated hosts: up, verify, again, and down.
 
     The hosts have their own devices, sshd and container engine, on a network of their own; nothing
     on this machine is changed. What is installed there are stand-ins. Needs root on Linux. Exit
@@ -118,12 +118,16 @@ def _show(report: Report) -> None:
 
 
 def _verdicts(host: HostReport) -> Iterator[str]:
+    from paddock.deploy.verify.report import WORDS
+
     if host.failure is not None:
         hint = f" ({host.failure.hint})" if host.failure.hint else ""
         yield f"failed: {host.failure.message}{hint}"
         yield from (f"  | {text}" for text in host.failure.log.splitlines()[-8:])
     else:
         yield f"done: {len(host.changed)} steps"
+        for check in host.checks:
+            yield f"verify: {WORDS[check.status]}: {check.title}: {check.detail}"
         again = ", ".join(host.again)
         yield f"a second run would change: {again}" if again else "a second run: nothing to change"
     if host.left:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paddock.deploy.container.argv import argv
-from paddock.deploy.container.engine import Found, Image, refused
+from paddock.deploy.container.engine import Found, Image, folder_archive, refused
 from paddock.deploy.container.spec import ContainerSpec
 from paddock.deploy.step import Machine
 from paddock.errors import ContainerError, UsageError
@@ -80,6 +80,12 @@ class CommandLineEngine:
     def stop(self, name: str, seconds: int) -> None:
         """See Engine."""
         self._do(f"stop the container {name}", "stop", "-t", str(seconds), name)
+
+    def make_folder(self, name: str, path: str) -> None:
+        """See Engine."""
+        words = [self.name, "cp", "-", f"{name}:/"]
+        output = self.machine.run(words, stdin=folder_archive(path), timeout=300)
+        self._check(f"make {path} in the container {name}", output)
 
     def rename(self, name: str, to: str) -> None:
         """See Engine."""

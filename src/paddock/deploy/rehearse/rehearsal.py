@@ -18,6 +18,7 @@ from paddock.deploy.rehearse.model import MachineModel
 from paddock.deploy.rehearse.site import Site, sweep
 from paddock.deploy.resolve import Stack
 from paddock.deploy.stackfile import ExtrasWish, HostEntry, Stackfile, for_host
+from paddock.deploy.verify import Check, verify
 from paddock.errors import RehearsalError, UsageError
 from paddock.shell import LocalRunner, Runner
 
@@ -35,8 +36,9 @@ PYTHONS = {"3.9": "bullseye", "3.11": "bookworm", "3.13": "trixie"}
 class HostReport:
     """How a host went: its plan, what was changed, and what the second run and the way back left.
 
-    ``again`` are steps that a second run would have done: none where all is well. ``left`` are
-    differences to the untouched host after everything was undone.
+    ``checks`` are what ``paddock verify`` asks. ``again`` are steps that a second run would have
+    done: none where all is well. ``left`` are differences to the untouched host after everything
+    was undone.
     """
 
     host: str
@@ -44,13 +46,15 @@ class HostReport:
     plan: HostPlan | None = None
     changed: tuple[str, ...] = ()
     failure: Failure | None = None
+    checks: tuple[Check, ...] = ()
     again: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether everything went as a deployment should."""
-        return self.failure is None and not self.again and not self.left
+        failed = any(check.status == "failed" for check in self.checks)
+        return self.failure is None and not failed and not self.again and not self.left
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,7 @@ class Rehearsal:
         plan = deployment.plan()
         results = {result.host: result for result in deployment.up(plan)}
         again = {host.host: host for host in deployment.plan().hosts}
+        checks = {name: _checks(deployment, name) for name, result in results.items() if result.ok}
         undone = {result.host: result for result in deployment.down()}
         reports = []
         for planned in plan.hosts:
@@ -179,11 +184,18 @@ class Rehearsal:
                     plan=planned,
                     changed=result.value.changed if result.value else (),
                     failure=result.failure or undone[name].failure,
+                    checks=checks.get(name, ()),
                     again=_todo(result, again[name]),
                     left=tuple(left),
                 )
             )
         return reports
+
+
+def _checks(deployment: Deployment, name: str) -> tuple[Check, ...]:
+    """What ``paddock verify`` finds on a host that was just planned for."""
+    prepared = deployment.prepared[name]
+    return verify(prepared.context, prepared.target.machine, prepared.place).checks
 
 
 STOOD_IN = {

@@ -302,11 +302,12 @@ class GroupRuntime:
             now = time.monotonic()
             late, before = now - before - wire.BEAT_S / 2, now
             with self._changed:
+                most = wire.SILENCE_S if self._state == "ready" else wire.LOADING_SILENCE_S
                 for rank in list(self._links):
                     self._heard[rank] += max(0.0, late)
-                    if now - self._heard[rank] > wire.SILENCE_S:
+                    if now - self._heard[rank] > most:
                         where = self._places[rank]
-                        self._lose(f"rank {rank} on {where} said nothing for {wire.SILENCE_S:g} s")
+                        self._lose(f"rank {rank} on {where} said nothing for {most:g} s")
                         break
 
 
