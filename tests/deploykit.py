@@ -76,26 +76,27 @@ class Desk:
         """``paddock up``, killed without a word as soon as that event of that step is told; the
         steps that it had begun."""
         argv = self._argv(("up", "--yes", "--json", "--no-verify"))
-        begun = []
+        begun, said = [], []
         with subprocess.Popen(
             argv,
             cwd=self.folder,
             env=self.environment(),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
             text=True,
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:
-                told = json.loads(line).get("event") or {}
+                said.append(line)
+                told = json.loads(line).get("event") or {} if line.startswith("{") else {}
                 if told.get("kind") == "begin":
                     begun.append(told["step"])
                 if (told.get("step"), told.get("kind")) == (step, event):
                     os.killpg(process.pid, signal.SIGKILL)
                     break
-            rest = process.stdout.read()
-        assert process.returncode == -signal.SIGKILL, rest[-2000:]
+            process.stdout.read()
+        assert process.returncode == -signal.SIGKILL, "".join(said)[-4000:]
         return begun
 
     def _argv(self, words: Sequence[str]) -> list[str]:
