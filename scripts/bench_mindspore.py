@@ -1,102 +1,141 @@
 #!/usr/bin/env python3
 """Measures why a MindFormers program makes 1.3 or 10 tokens a second: use_past and seq_length.
 
-    scripts/bench_mindspore.py OUT --python PATH [--seq-length N]... [--new-tokens N] [--repeats N]
+    scripts/bench_mindspore.py OUT --python PATH [--seq-length N]... [--new-tokens N] [--rounds N]
 
-Makes a random model whose products of matrices have Llama-2-7B's proportions (heads of 128, one
-sixteenth of the work in each position), opens it once natively and in MindFormers with and without
-use_past for each seq_length, and lets them take turns, so that a busy machine slows all of them.
-Prints each one's tokens per second and the ratio to the quickest MindFormers; saves the result as
-OUT/result.json. PATH is a Python that has MindSpore and MindFormers.
+Makes a random model with heads of Llama 2's size, opens it natively and in MindFormers in several
+ways, and lets them take turns, so that a busy machine slows all of them alike. For each it prints
+the median of processor seconds and of wall seconds per token after the first (processor time,
+because that of one thread hardly depends on who else runs), and writes all samples to
+OUT/result.json. Every way should choose the same tokens. PATH is a Python that has both packages.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import statistics
 import sys
+import time
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from paddock.bench import ceilings, facts, result, rounds
-from paddock.bench.offline import Local
-from paddock.bench.result import Run
-from paddock.bench.rounds import Contestant
+import psutil
+
 from paddock.bench.workload import Workload
 from paddock.inference.checkpoint import random_model
 from paddock.inference.checkpoint.config import ModelConfig
+from paddock.inference.checkpoint.open import open_checkpoint
+from paddock.inference.engine.engine import Engine
+from paddock.inference.engine.request import Request
+from paddock.inference.runtimes.load import load_runtime
 
 SHAPE = ModelConfig(2048, 1024, 2, 8, 8, 2816, 128, max_seq_len=4096)
 PROMPT = 16
 
 
+@dataclass
+class Way:
+    """One way of computing, the process that does, and its samples: (processor, wall) seconds."""
+
+    name: str
+    runtime: Any
+    process: psutil.Process
+    samples: list[tuple[float, float]] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+
+    def turn(self, prompt: list[int], new_tokens: int, keep: bool) -> None:
+        """One answer; the first token, which is the prompt's, is not a sample."""
+        request = Request(prompt, max_new_tokens=new_tokens)
+        last: tuple[float, float] | None = None
+        self.tokens = []
+        for event in Engine(self.runtime).stream([request]):
+            assert event.token is not None
+            self.tokens.append(event.token)
+            used = self.process.cpu_times()
+            now = used.user + used.system, time.perf_counter()
+            if last is not None and keep:
+                self.samples.append((now[0] - last[0], now[1] - last[1]))
+            last = now
+
+    def median(self, which: int) -> float:
+        """Seconds per token."""
+        return statistics.median(sample[which] for sample in self.samples)
+
+
+def ways(model: Path, asked: argparse.Namespace, stack: ExitStack) -> list[Way]:
+    """Ours, and MindFormers' with and without cache at each length, then slower modes."""
+    wishes: dict[str, dict[str, Any]] = {"native": {"runtime": "native"}}
+    lengths = asked.seq_length or [512, 4096]
+    for length in lengths:
+        for past in (True, False):
+            wishes[f"MindFormers, seq_length {length}, use_past {past}"] = {
+                "max_seq_len": length,
+                "use_past": past,
+            }
+    short = {"max_seq_len": lengths[0], "use_past": True}
+    wishes[f"MindFormers, seq_length {lengths[0]}, use_past True, pynative"] = short | {
+        "mode": "pynative"
+    }
+    wishes[f"MindFormers, seq_length {lengths[0]}, use_past True, float16"] = short | {
+        "dtype": "fp16"
+    }
+    found = []
+    for name, wish in wishes.items():
+        options = {"runtime": "mindspore", "python": asked.python, "dtype": "fp32"} | wish
+        if options["runtime"] == "native":
+            options = {
+                "runtime": "native",
+                "dtype": "fp32",
+                "max_seq_len": PROMPT + asked.new_tokens,
+            }
+        kind = options.pop("runtime")
+        runtime: Any = load_runtime(
+            open_checkpoint(model),
+            kind,
+            device="cpu",
+            max_batch=1,
+            threads=asked.threads,
+            **options,
+        )
+        stack.callback(runtime.close)
+        process = psutil.Process() if kind == "native" else psutil.Process(runtime._channel.pid)
+        found.append(Way(name, runtime, process))
+        print(f"opened {name}", file=sys.stderr)
+    return found
+
+
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(usage=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("out", type=Path)
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("--seq-length", type=int, action="append")
     parser.add_argument("--new-tokens", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args(arguments)
-    lengths = asked.seq_length or [512, 4096]
     model = asked.out / "model"
     if not model.exists():
         random_model.LIKE["probe"] = SHAPE
         random_model.make_random(model, like="probe", quant=None)
-    workload = Workload(
-        SHAPE.vocab_size, prompt_tokens=PROMPT, new_tokens=asked.new_tokens, repeats=asked.repeats
-    )
-    wishes: dict[str, dict[str, object]] = {"paddock, native": {"runtime": "native"}}
-    for length in lengths:
-        for past in (True, False):
-            name = f"MindFormers, seq_length {length}, use_past {past}"
-            wishes[name] = {
-                "runtime": "mindspore",
-                "python": asked.python,
-                "max_seq_len": length,
-                "use_past": past,
-            }
+    (prompt,) = Workload(SHAPE.vocab_size, prompt_tokens=PROMPT).prompts()
     with ExitStack() as stack:
-        contestants = []
-        for name, wish in wishes.items():
-            room = PROMPT + asked.new_tokens
-            local = Local.open(
-                model, threads=asked.threads, length=room, batch=1, dtype="fp32", **wish
-            )
-            stack.callback(local.close)
-            run = Run(name, options={key: str(value) for key, value in wish.items()})
-            contestants.append(Contestant(name, local, workload, local.storage, run))
-            print(f"opened {name}", file=sys.stderr)
-        test = stack.enter_context(ExitStack())
-        ceiling = ceilings.open_ceilings(asked.threads)
-        test.callback(ceiling.close)
-        runs, measured = rounds.measure(
-            contestants,
-            contestants[0].engine.config,
-            ceiling,
-            asked.repeats,
-            lambda done, total: print(f"{done} of {total} turns", file=sys.stderr),
-        )
-    best = f"MindFormers, seq_length {min(lengths)}, use_past True"
-    names = [run.runtime for run in runs]
-    ratios = rounds.compare(runs, [(name, best) for name in names if name != best])
-    found = result.new(
-        "decode",
-        runs,
-        host=facts.host(),
-        model={"name": "random", "config": SHAPE.to_dict()},
-        ceilings=measured,
-        ratios=ratios,
-    )
-    result.save(found, asked.out / "result.json")
-    for run in runs:
-        figure = run.figures["decode"].values if run.state == "ok" else None
-        alike = run.warm_up.get("tokens_like_first") if run.warm_up else None
-        print(f"{run.runtime}: {figure or run.note} tokens/s; {alike} tokens as the first chose")
-    for ratio in ratios:
-        print(f"{ratio.figure}: {ratio.ours} / {ratio.theirs}: {ratio.values}")
+        taking_part = ways(model, asked, stack)
+        for number in range(asked.rounds + 1):  # the first compiles
+            for way in taking_part:
+                way.turn(prompt, asked.new_tokens, keep=number > 0)
+            print(f"{number} of {asked.rounds} rounds", file=sys.stderr)
+    base = taking_part[1]
+    for way in taking_part:
+        cpu, wall = way.median(0), way.median(1)
+        alike = "same tokens" if way.tokens == base.tokens else f"OTHER TOKENS {way.tokens}"
+        print(f"{way.name}: {cpu:.4f} s of processor, {wall:.4f} s by the clock, per token;"
+              f" {cpu / base.median(0):.3g} x; {alike}")  # fmt: skip
+    result = {way.name: way.samples for way in taking_part}
+    (asked.out / "result.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

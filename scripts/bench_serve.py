@@ -2,7 +2,7 @@
 """Measures what Paddock promises of its server, in one paired run with llama.cpp's servers.
 
     scripts/bench_serve.py OUT [--xllamacpp PYTHON] [--llama-cpp PYTHON] [--layers N] [--rounds N]
-                               [--threads N] [--rows NAME]...
+                               [--threads N] [--rows ROW]...
 
 Makes below OUT a GGUF file of the built-in model and one of Llama 2 7B's shapes with N layers and
 random 4-bit weights (Q4_0), which all servers read. PYTHON are interpreters in which xllamacpp and
@@ -27,7 +27,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,6 @@ from paddock.inference.engine.request import Request
 from paddock.inference.llm import LLM
 
 CLIENTS = 8
-ROWS = ("clients", "prefix", "fairness")
 XLLAMACPP = """
 import sys, time, xllamacpp as x
 path, port, threads, context, flash = sys.argv[1], *map(int, sys.argv[2:])
@@ -106,8 +105,9 @@ class Server:
             self._send(signal.SIGSTOP)
 
     def close(self) -> None:
-        self._send(signal.SIGKILL)
-        self.process.wait()
+        if self.process.poll() is None:
+            self._send(signal.SIGKILL)
+            self.process.wait()
 
 
 def servers(bench: Bench, model: Path, context: int, stack: ExitStack) -> dict[str, Server]:
@@ -156,17 +156,21 @@ def clients(bench: Bench, model: Path, load: Load) -> dict[str, Any]:
             for name, server in started.items():
                 with server.turn() as url:
                     for count in (CLIENTS, 1) if name == "paddock" else (CLIENTS,):
-                        asked = Load(load.requests if count > 1 else load.requests // 4, count,
-                                     prompt_tokens=load.prompt_tokens,
-                                     new_tokens=load.new_tokens, seed=number)  # fmt: skip
+                        # One answer at a time needs fewer of them to show its speed.
+                        part = 8 if name.startswith("llama_cpp") else 4 if count == 1 else 1
+                        asked = replace(
+                            load, concurrency=count, seed=number, requests=load.requests // part
+                        )
                         run = measure(Target(url), asked).runs[0]
                         assert run.served is not None and not run.served.failed, run.served
                         key = f"{name}, {count}"
                         _note(samples, key, run.figures["output"].values.median)
                         _note(cpu, key, run.served.client_cpu)
             _note(samples, "engine in process, 8", in_process(llm, load, number))
+            if not number:
+                _slower_variants(started, samples)
     # The first round is the warm-up of all.
-    samples = {name: values[1:] for name, values in samples.items()}
+    samples = {name: values[1:] for name, values in samples.items() if values[1:]}
     ours = samples["paddock, 8"]
     ratios = {
         f"paddock, 8 over {name}": _spread([a / b for a, b in zip(ours, theirs, strict=True)])
@@ -176,8 +180,17 @@ def clients(bench: Bench, model: Path, load: Load) -> dict[str, Any]:
     return {
         "tokens_per_s": {name: _spread(values) for name, values in samples.items()},
         "ratios": ratios,
-        "client_cpu": {name: _spread(values[1:]) for name, values in cpu.items()},
+        "client_cpu": {name: _spread(values[1:]) for name, values in cpu.items() if values[1:]},
     }
+
+
+def _slower_variants(started: dict[str, Server], samples: dict[str, list[float]]) -> None:
+    """Takes out of ``started`` the slower way of running of each engine of llama.cpp's."""
+    for engine in ("xllamacpp", "llama_cpp.server"):
+        names = [name for name in started if name.startswith(engine)]
+        names.sort(key=lambda name: samples[f"{name}, {CLIENTS}"][0])
+        for name in names[:-1]:
+            started.pop(name).close()
 
 
 def in_process(llm: LLM, load: Load, seed: int) -> float:
@@ -255,6 +268,7 @@ def fairness(bench: Bench, model: Path) -> dict[str, Any]:
 
 
 def _note(into: dict[str, list[float]], key: str, value: float) -> None:
+    print(f"{key}: {value:.4g}", file=sys.stderr, flush=True)
     into.setdefault(key, []).append(value)
 
 
@@ -289,7 +303,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--rows", action="append", choices=ROWS)
+    parser.add_argument("--rows", action="append", help="the beginning of a row's name")
     given = parser.parse_args()
     # The servers are ended by whatever ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -299,17 +313,17 @@ def main() -> None:
     made = models(bench)
     rows: dict[str, Callable[[], dict[str, Any]]] = {
         "clients, built-in model": lambda: clients(
-            bench, made["demo"], Load(96, CLIENTS, prompt_tokens=48, new_tokens=64)
+            bench, made["demo"], Load(64, CLIENTS, prompt_tokens=48, new_tokens=64)
         ),
         f"clients, 7B shapes, {bench.layers} layers": lambda: clients(
-            bench, made["wide"], Load(32, CLIENTS, prompt_tokens=48, new_tokens=32)
+            bench, made["wide"], Load(16, CLIENTS, prompt_tokens=16, new_tokens=64)
         ),
         "prefix, built-in model": lambda: prefix(bench, made["demo"]),
         f"prefix, 7B shapes, {bench.layers} layers": lambda: prefix(bench, made["wide"]),
         "fairness, built-in model with a context of 4,096": lambda: fairness(bench, made["longer"]),
     }
     for name, row in rows.items():
-        if given.rows and name.partition(",")[0] not in given.rows:
+        if given.rows and not name.startswith(tuple(given.rows)):
             continue
         host, began = facts.host(), time.monotonic()
         found = {"row": name, **row(), "load_before": host["load_average"],

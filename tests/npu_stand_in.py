@@ -1,4 +1,4 @@
-"""A stand-in for an Ascend NPU: PyTorch's PrivateUse1 slot, the one that torch_npu takes, in Python.
+"""A stand-in for an Ascend NPU: PyTorch's PrivateUse1 slot, which torch_npu takes, in Python.
 
 Its tensors are of device ``npu``; memory and arithmetic are the CPU's behind the dispatcher's back.
 What proves something: an operation that mixes its tensors with the CPU's fails, as it does on a
@@ -24,7 +24,7 @@ called: set[str] = set()
 
 
 numbers: dict[int, tuple[Any, torch.Tensor]] = {}
-"""By its storage, which autograd's copies of a tensor share: the storage itself, and a CPU tensor."""
+"""By its storage, which autograd's copies of a tensor share: that storage, and a CPU tensor."""
 
 
 def is_npu(one: Any) -> bool:

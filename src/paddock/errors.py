@@ -23,6 +23,7 @@ PaddockError                 says what, with which value, and (hint) what to do
 ├── ContainerError           a container engine that refuses what it was asked
 ├── StepFailed               a step of a deployment that did not do what it says; carries its log
 ├── RehearsalError           a simulated host that cannot be made on this machine
+├── BundleError              a bundle that is not whole, or cannot be made
 ├── JournalError             a deployment's journal that cannot be read
 ├── Locked                   somebody else works on the deployment or the host
 ├── Blocked                  the doctor found what must be mended before a host is deployed to
@@ -167,6 +168,10 @@ class StepFailed(PaddockError):
 
 class RehearsalError(PaddockError):
     """A simulated host that cannot be made on this machine; says what it lacks."""
+
+
+class BundleError(PaddockError):
+    """A bundle that is not whole, or cannot be made."""
 
 
 class JournalError(PaddockError):

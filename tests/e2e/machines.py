@@ -34,7 +34,7 @@ mount -t sysfs -o ro sysfs "$1/root/sys" 2>/dev/null || :
 mount -t tmpfs tmpfs "$1/root/run"
 mount -t tmpfs -o mode=1777 tmpfs "$1/root/tmp"
 echo ready
-exec sleep 100000
+exec cat >/dev/null # until whoever made it closes the pipe, or dies
 """
 
 
@@ -54,13 +54,22 @@ class Layered:
         # told of by the environment are found by the steps themselves.
         inside = ["env", "-i", path, "HOME=/root", "LC_ALL=C", *_pip(), *argv]
         words = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--net", "--uts"]
+        # Minutes for everything: these tests run on busy machines, and none is about time.
         return LocalRunner().run(
-            [*words, "chroot", self.root, *inside], timeout=timeout, stdin=stdin
+            [*words, "chroot", self.root, *inside], timeout=max(timeout, 300), stdin=stdin
         )
 
     def read(self, path: str) -> str | None:
         output = self.run(["cat", "--", path])
         return output.stdout if output.ok else None
+
+    def changed(self) -> set[str]:
+        """Every file that was written or removed on the layer since it was laid."""
+        upper = self.root.removesuffix("root") + "upper"
+        words = ["nsenter", f"--target={self.pid}", "--mount", "find", upper, "!", "-type", "d"]
+        output = LocalRunner().run(words, timeout=120)
+        assert output.ok, output.stderr
+        return {line.removeprefix(upper) for line in output.stdout.splitlines()}
 
 
 def _pip() -> list[str]:
@@ -81,7 +90,10 @@ def layered(*, network: bool = True) -> Iterator[Layered]:
     words = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
     words += ["--uts"] + ([] if network else ["--net"])
     holder = subprocess.Popen(
-        [*words, "sh", "-c", ENTER, "sh", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*words, "sh", "-c", ENTER, "sh", folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     try:
         assert holder.stdout is not None and holder.stderr is not None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import engine as dockerd
 from paddock.deploy.container import (
     LABEL,
     ContainerSpec,
@@ -55,37 +56,16 @@ def busybox_tar(release: bytes = b'ID="tiny"\n') -> bytes:
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
-    """DOCKER_HOST is an engine of our own in a network of its own; yields how to enter that."""
-    if shutil.which("dockerd") is None or os.geteuid() != 0:
-        pytest.skip("needs dockerd (Debian: docker.io) and root")
-    folder = tmp_path_factory.mktemp("d")
-    log = (folder / "log").open("w+")
-    words = [
-        *("dockerd", "--host", f"unix://{folder}/s", "--pidfile", str(folder / "pid")),
-        *("--data-root", str(folder / "data"), "--exec-root", str(folder / "x")),
-    ]
-    alone = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
-    process = subprocess.Popen([*alone, *words], stdout=log, stderr=log)
+def daemon(engine: dockerd.Engine) -> Iterator[tuple[str, ...]]:
+    """DOCKER_HOST is the tests' own engine, with IMAGE; yields how to enter its network."""
     before = os.environ.get("DOCKER_HOST")
-    os.environ["DOCKER_HOST"] = f"unix://{folder}/s"
+    os.environ["DOCKER_HOST"] = engine.host
     try:
-        end = time.monotonic() + 120
-        while subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-            if process.poll() is not None or time.monotonic() > end:
-                log.seek(0)
-                pytest.skip(f"dockerd does not start here: {log.read()[-500:]}")
-            time.sleep(0.2)
         load = ["docker", "import", "-", IMAGE]
         subprocess.run(load, input=busybox_tar(), capture_output=True, check=True)
-        yield ("nsenter", "-t", str(process.pid), "-n")
-        ids = subprocess.run(["docker", "ps", "-aq"], capture_output=True, text=True, check=True)
-        if ids.stdout.split():
-            subprocess.run(["docker", "rm", "-f", *ids.stdout.split()], check=True)
+        yield engine.network
+        engine.docker("rmi", "-f", IMAGE)
     finally:
-        process.terminate()
-        process.wait(60)
-        subprocess.run(["umount", f"{folder}/x/netns/default"], capture_output=True, check=False)
         if before is None:
             del os.environ["DOCKER_HOST"]
         else:
@@ -98,7 +78,8 @@ def machine(daemon: tuple[str, ...], tmp_path: Path) -> Machine:
 
 
 @pytest.fixture
-def engine(machine: Machine) -> Iterator[Engine]:
+def asked(machine: Machine) -> Iterator[Engine]:
+    """The engine as Paddock asks it; its containers are removed after each test."""
     with connect(machine, "docker") as made:
         yield made
         for found in made.containers():
@@ -136,7 +117,7 @@ def inside(spec: ContainerSpec, script: str) -> str:
     return output.stdout
 
 
-def test_every_option_arrives(machine: Machine, engine: Engine, spec: ContainerSpec) -> None:
+def test_every_option_arrives(machine: Machine, asked: Engine, spec: ContainerSpec) -> None:
     step = ContainerStep(spec)
     state = step.check(machine)
     assert [change.what for change in state.changes] == ["container npu-llama"]
@@ -154,11 +135,11 @@ def test_every_option_arrives(machine: Machine, engine: Engine, spec: ContainerS
     assert inside(spec, "echo x >/dev/null; head -c 2 /dev/zero | wc -c") == "2\n"
     assert Path(spec.mounts[0].source, "new").read_text() == "new\n"
     step.undo(machine, state.before, print)
-    assert engine.find(spec.name) is None
+    assert asked.find(spec.name) is None
 
 
 def test_a_published_port_is_reached(
-    daemon: tuple[str, ...], machine: Machine, engine: Engine, spec: ContainerSpec
+    daemon: tuple[str, ...], machine: Machine, asked: Engine, spec: ContainerSpec
 ) -> None:
     ContainerStep(spec).apply(machine, print)
     inside(spec, "echo hello | nc -l -p 223 >/dev/null 2>&1 & sleep 1")
@@ -167,31 +148,29 @@ def test_a_published_port_is_reached(
     assert got.stdout == "hello\n"
 
 
-def test_a_second_run_changes_nothing(
-    machine: Machine, engine: Engine, spec: ContainerSpec
-) -> None:
+def test_a_second_run_changes_nothing(machine: Machine, asked: Engine, spec: ContainerSpec) -> None:
     step = ContainerStep(spec)
     step.apply(machine, print)
-    before = engine.find(spec.name)
+    before = asked.find(spec.name)
     step.apply(machine, print)
-    assert engine.find(spec.name) == before
+    assert asked.find(spec.name) == before
 
 
-def test_a_stopped_one_is_started(machine: Machine, engine: Engine, spec: ContainerSpec) -> None:
+def test_a_stopped_one_is_started(machine: Machine, asked: Engine, spec: ContainerSpec) -> None:
     step = ContainerStep(spec)
     step.apply(machine, print)
-    engine.stop(spec.name, 10)
+    asked.stop(spec.name, 10)
     changes = step.check(machine).changes
     assert [(c.what, c.before, c.after) for c in changes] == [
         ("container npu-llama: state", "exited", "running")
     ]
-    identity = engine.find(spec.name)
+    identity = asked.find(spec.name)
     step.apply(machine, print)
-    again = engine.find(spec.name)
+    again = asked.find(spec.name)
     assert again and again.running and identity and again.id == identity.id
 
 
-def test_another_spec_makes_it_anew(machine: Machine, engine: Engine, spec: ContainerSpec) -> None:
+def test_another_spec_makes_it_anew(machine: Machine, asked: Engine, spec: ContainerSpec) -> None:
     ContainerStep(spec).apply(machine, print)
     other = replace(
         spec,
@@ -209,15 +188,15 @@ def test_another_spec_makes_it_anew(machine: Machine, engine: Engine, spec: Cont
     step.apply(machine, print)
     assert step.check(machine).right
     assert inside(other, "echo $COLOUR; test -e /run/x || echo fresh") == "red\nfresh\n"
-    assert [found.name for found in engine.containers()] == [spec.name]
+    assert [found.name for found in asked.containers()] == [spec.name]
 
 
 def test_another_image_under_the_name_makes_it_anew(
-    machine: Machine, engine: Engine, spec: ContainerSpec
+    machine: Machine, asked: Engine, spec: ContainerSpec
 ) -> None:
     step = ContainerStep(spec)
     step.apply(machine, print)
-    old = engine.image(IMAGE)
+    old = asked.image(IMAGE)
     load = ["docker", "import", "-", IMAGE]
     data = busybox_tar(b'ID="other"\n')
     subprocess.run(load, input=data, capture_output=True, check=True)
@@ -229,32 +208,32 @@ def test_another_image_under_the_name_makes_it_anew(
 
 
 def test_a_failed_change_keeps_the_one_before(
-    machine: Machine, engine: Engine, spec: ContainerSpec
+    machine: Machine, asked: Engine, spec: ContainerSpec
 ) -> None:
     ContainerStep(spec).apply(machine, print)
-    before = engine.find(spec.name)
+    before = asked.find(spec.name)
     said: list[str] = []
     with pytest.raises(StepFailed, match="gathering device information"):
         ContainerStep(replace(spec, devices=("/dev/davinci99",))).apply(machine, said.append)
-    assert engine.find(spec.name) == before
+    assert asked.find(spec.name) == before
     assert said[-1] == "the container npu-llama from before runs again"
-    assert [found.name for found in engine.containers()] == [spec.name]
+    assert [found.name for found in asked.containers()] == [spec.name]
 
 
 def test_a_change_that_was_broken_off_goes_on(
-    machine: Machine, engine: Engine, spec: ContainerSpec
+    machine: Machine, asked: Engine, spec: ContainerSpec
 ) -> None:
     step = ContainerStep(spec)
     step.apply(machine, print)
-    engine.stop(spec.name, 10)
-    engine.rename(spec.name, f"{spec.name}.before")  # as if killed here
+    asked.stop(spec.name, 10)
+    asked.rename(spec.name, f"{spec.name}.before")  # as if killed here
     assert [c.what for c in step.check(machine).changes] == [
         "container npu-llama",
         "container npu-llama.before",
     ]
     step.apply(machine, print)
     assert step.check(machine).right
-    assert [found.name for found in engine.containers()] == [spec.name]
+    assert [found.name for found in asked.containers()] == [spec.name]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +249,7 @@ def test_a_change_that_was_broken_off_goes_on(
 )
 def test_a_failed_start_leaves_nothing(
     machine: Machine,
-    engine: Engine,
+    asked: Engine,
     spec: ContainerSpec,
     changes: dict[str, object],
     words: str,
@@ -281,24 +260,24 @@ def test_a_failed_start_leaves_nothing(
     step = ContainerStep(replace(spec, **changes))
     with pytest.raises(StepFailed, match=words) as caught:
         step.apply(machine, print)
-    assert engine.containers() == []
+    assert asked.containers() == []
     if hint:
         assert hint in str(caught.value.hint)
     if "ended" in words:
         assert caught.value.log == "why\n"
 
 
-def test_a_taken_port_is_said(machine: Machine, engine: Engine, spec: ContainerSpec) -> None:
+def test_a_taken_port_is_said(machine: Machine, asked: Engine, spec: ContainerSpec) -> None:
     ContainerStep(spec).apply(machine, print)
     other = replace(spec, name="npu-other", deployment="other")
     with pytest.raises(StepFailed, match="2223") as caught:
         ContainerStep(other).apply(machine, print)
     assert "container.ports" in str(caught.value.hint)
-    assert [found.name for found in engine.containers()] == [spec.name]
+    assert [found.name for found in asked.containers()] == [spec.name]
 
 
 def test_a_missing_mount_is_refused_and_not_made(
-    machine: Machine, engine: Engine, spec: ContainerSpec, tmp_path: Path
+    machine: Machine, asked: Engine, spec: ContainerSpec, tmp_path: Path
 ) -> None:
     missing = tmp_path / "missing"
     step = ContainerStep(replace(spec, mounts=(Mount(str(missing), "/data"),)), (str(missing),))
@@ -308,37 +287,37 @@ def test_a_missing_mount_is_refused_and_not_made(
     with pytest.raises(StepFailed, match="bind source path does not exist"):
         replace(step, must_exist=()).apply(machine, print)
     assert not missing.exists()
-    assert engine.containers() == []
+    assert asked.containers() == []
 
 
 @pytest.mark.parametrize("label", [(), ("--label", "io.paddock.spec={}")])
 def test_what_is_not_ours_is_never_touched(
-    machine: Machine, engine: Engine, spec: ContainerSpec, label: tuple[str, ...]
+    machine: Machine, asked: Engine, spec: ContainerSpec, label: tuple[str, ...]
 ) -> None:
     words = ["docker", "run", "-d", "--name", spec.name, "--network", "none", *label]
     subprocess.run([*words, IMAGE, "sleep", "600"], capture_output=True, check=True)
-    before = engine.find(spec.name)
+    before = asked.find(spec.name)
     step = ContainerStep(spec)
     for act in (step.check, lambda each: step.apply(each, print)):
         with pytest.raises(StepFailed, match="there is a container 'npu-llama'"):
             act(machine)
     step.undo(machine, {"existed": False, "running": False}, print)
-    assert engine.find(spec.name) == before
+    assert asked.find(spec.name) == before
 
 
 def test_one_that_was_there_stays_when_undone(
-    machine: Machine, engine: Engine, spec: ContainerSpec
+    machine: Machine, asked: Engine, spec: ContainerSpec
 ) -> None:
     step = ContainerStep(spec)
     step.apply(machine, print)
     before = step.check(machine).before
     step.undo(machine, before, print)
-    found = engine.find(spec.name)
+    found = asked.find(spec.name)
     assert found and found.running
 
 
 def test_the_first_process_starts_what_is_to_run_and_stops_with_it(
-    machine: Machine, engine: Engine, spec: ContainerSpec
+    machine: Machine, asked: Engine, spec: ContainerSpec
 ) -> None:
     spec = replace(spec, mounts=(Mount(spec.mounts[0].source, START),))
     started = Path(spec.mounts[0].source, "10-service")
@@ -356,22 +335,22 @@ def test_the_first_process_starts_what_is_to_run_and_stops_with_it(
     time.sleep(2)
     assert "Z" not in inside(spec, "ps -o stat | tail -n +2")
     began = time.monotonic()
-    engine.stop(spec.name, 30)
+    asked.stop(spec.name, 30)
     assert time.monotonic() - began < 25
     assert said.read_text() == "began\nended\n"
-    engine.start(spec.name)
+    asked.start(spec.name)
     time.sleep(1)
     assert said.read_text() == "began\nended\nbegan\n"
 
 
 def test_an_image_is_loaded_and_taken_back(
-    machine: Machine, engine: Engine, spec: ContainerSpec, tmp_path: Path
+    machine: Machine, asked: Engine, spec: ContainerSpec, tmp_path: Path
 ) -> None:
     archive = str(tmp_path / "image.tar")
     name = "paddock-test-load:1"
     subprocess.run(["docker", "tag", IMAGE, name], check=True)
     subprocess.run(["docker", "save", "-o", archive, name], check=True)
-    engine.remove_image(name)
+    asked.remove_image(name)
     step = ImageStep("docker", name, archive)
     state = step.check(machine)
     assert [change.before for change in state.changes] == [None]
@@ -384,24 +363,24 @@ def test_an_image_is_loaded_and_taken_back(
     assert "npu-llama was made of it" in said[0]
     container.undo(machine, {"existed": False}, print)
     step.undo(machine, state.before, print)
-    assert engine.image(name) is None
-    assert engine.image(IMAGE) is not None
+    assert asked.image(name) is None
+    assert asked.image(IMAGE) is not None
 
 
-def test_an_image_that_cannot_be_had(machine: Machine, engine: Engine) -> None:
+def test_an_image_that_cannot_be_had(machine: Machine, asked: Engine) -> None:
     with pytest.raises(StepFailed) as caught:
         ImageStep("docker", "127.0.0.1:9/none:1").apply(machine, print)
     assert "load -i" in str(caught.value.hint)
 
 
-def test_the_runbook_makes_the_same(machine: Machine, engine: Engine, spec: ContainerSpec) -> None:
+def test_the_runbook_makes_the_same(machine: Machine, asked: Engine, spec: ContainerSpec) -> None:
     spec = replace(spec, environment={"COLOUR": "light blue"})
     step = ContainerStep(spec, (spec.mounts[0].source,))
     for _ in range(2):
         output = machine.sh(f"set -eu\n{step.script()}", timeout=120)
         assert output.ok, output
     assert step.check(machine).right
-    found = engine.find(spec.name)
+    found = asked.find(spec.name)
     assert found and found.labels[LABEL] == spec.labels[LABEL]
 
 

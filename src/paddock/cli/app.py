@@ -9,6 +9,7 @@ import typer
 from paddock._version import __version__
 from paddock.cli import (
     bench,
+    bundle,
     catalog,
     chat,
     container,
@@ -16,6 +17,7 @@ from paddock.cli import (
     doctor,
     down,
     export,
+    export_sh,
     host,
     init,
     inspect,
@@ -34,6 +36,7 @@ from paddock.cli import (
     run,
     serve,
     shell,
+    ssh_config,
     status,
     up,
     verify,
@@ -55,10 +58,12 @@ ORDER = (
     "logs",
     "shell",
     "exec",
+    "ssh-config",
     "verify",
     "down",
     "init",
     "rehearse",
+    "bundle",
     "run",
     "chat",
     "serve",
@@ -104,6 +109,10 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(status.EXAMPLES))(status.status)
     app.command(cls=Command, epilog=examples(logs.EXAMPLES))(logs.logs)
     app.command(cls=Command, epilog=examples(shell.SHELL_EXAMPLES))(shell.shell)
+    app.command("ssh-config", cls=Command, epilog=examples(ssh_config.EXAMPLES))(
+        ssh_config.ssh_config
+    )
+    app.add_typer(bundle.app, name="bundle", cls=Group, epilog=examples(bundle.EXAMPLES))
     app.command("exec", cls=Command, epilog=examples(shell.EXEC_EXAMPLES))(shell.execute)
     app.command(cls=Command, epilog=examples(verify.EXAMPLES))(verify.verify)
     app.command(cls=Command, epilog=examples(down.EXAMPLES))(down.down)
@@ -113,6 +122,7 @@ def _application() -> typer.Typer:
     app.command(cls=Command, epilog=examples(chat.EXAMPLES))(chat.chat)
     app.command(cls=Command, epilog=examples(serve.EXAMPLES))(serve.serve)
     app.add_typer(key.app, name="key", cls=Group, epilog=examples(key.EXAMPLES))
+    export.app.command("sh", cls=Command, epilog=examples(export_sh.EXAMPLES))(export_sh.sh)
     app.add_typer(export.app, name="export", cls=Group, epilog=examples(export.EXAMPLES))
     app.command(cls=Command, epilog=examples(pull.EXAMPLES))(pull.pull)
     app.add_typer(models.app, name="models", cls=Group, epilog=examples(models.EXAMPLES))

@@ -48,6 +48,8 @@ def decode(
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
     out: shared.Out = None,
     plot: shared.Plot = None,
     json: shared.Json = False,
@@ -58,7 +60,7 @@ def decode(
         "decode",
         shared.wishes(
             model, quant, threads, repeats, seed,
-            shared.opening(runtime, device, dtype, kv)
+            shared.opening(runtime, device, dtype, kv) | options.ranks(tp, pp)
             | options.of_mindspore(runtime, mindspore_python, mode, no_past=False)
             | ({"use_past": False} if no_past else {})
             | ({"max_seq_len": max_seq_len} if max_seq_len else {}),
@@ -83,6 +85,8 @@ def prefill(
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
     out: shared.Out = None,
     plot: shared.Plot = None,
     json: shared.Json = False,
@@ -93,7 +97,7 @@ def prefill(
         "prefill",
         shared.wishes(
             model, quant, threads, repeats, seed,
-            shared.opening(runtime, device, dtype, kv)
+            shared.opening(runtime, device, dtype, kv) | options.ranks(tp, pp)
             | options.of_mindspore(runtime, mindspore_python, mode, no_past=False),
             prompt_tokens=prompt_tokens, new_tokens=1, busy=busy,
         ),
@@ -117,6 +121,8 @@ def batch(
     dtype: options.DtypeOption = options.Dtype.auto,
     kv: options.KvOption = options.Kv.auto,
     threads: options.Threads = None,
+    tp: options.Tp = 1,
+    pp: options.Pp = 1,
     out: shared.Out = None,
     plot: shared.Plot = None,
     json: shared.Json = False,
@@ -127,7 +133,7 @@ def batch(
         "batch",
         shared.wishes(
             model, quant, threads, repeats, seed,
-            shared.opening(runtime, device, dtype, kv)
+            shared.opening(runtime, device, dtype, kv) | options.ranks(tp, pp)
             | options.of_mindspore(runtime, mindspore_python, mode, no_past=False),
             prompt_tokens=context, new_tokens=shared.more_than_one(new_tokens), batch=batch,
         ),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 paddock container images
 paddock container ps --host ssh://root@npu1
-paddock container run work --image ubuntu:22.04 --mount ~/workdir:/root/workdir --port 2223:223
+paddock container run work --image ubuntu:22.04 --mount ~/workdir:/workdir --port 2223:223
 paddock container exec work
 paddock container stop work
 """

@@ -163,6 +163,7 @@ def results(found: Any) -> list[dict[str, Any]]:
             "host": each.host,
             "address": each.address,
             "ok": each.ok,
+            "changed": list(getattr(each.value, "changed", each.value) or ()),
             "seconds": round(each.seconds, 2),
             "failure": each.failure.to_dict() if each.failure else None,
         }

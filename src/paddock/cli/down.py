@@ -27,7 +27,9 @@ def down(
     """
     tell = deployment.as_json if json else None
     found = deployment.opened(file, tell=tell, limit=limit, serial=serial, break_lock=break_lock)
-    entries = [e for host in found.hosts for e in found.journal.entries(host.name)]
+    entries = [e for host in found.hosts for e in found.entries(host)]
+    for name in found.forgotten():
+        render.line(f"note: {name} is not in the stack file, and steps were done there: left alone")
     if not entries:
         if json:
             render.emit({"ok": True, "hosts": []})

@@ -161,5 +161,4 @@ def addresses(found: Deployment, hosts: Sequence[str]) -> None:
         if prepared is None or not prepared.context.file.serve.enabled:
             continue
         where = "" if prepared.target.local else f" (on {prepared.target.machine.target})"
-        inside = " in its container" if prepared.context.place == "container" else ""
-        print(f"serves at {serve.address(prepared.context)}{inside}{where}")
+        print(f"serves at {serve.outside(prepared.context)}{where}")

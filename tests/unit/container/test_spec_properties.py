@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_spec_cases import host
 
@@ -53,6 +53,7 @@ WISHES = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)  # machines may be slow
 @given(hosts(), WISHES)
 def test_nothing_is_given_that_the_facts_lack(there: Host, wish: dict[str, object]) -> None:
     file = msgspec.convert({"container": wish, "serve": {"enabled": False}}, Stackfile)
@@ -98,6 +99,7 @@ SPECS = st.builds(
 )
 
 
+@settings(deadline=None)  # machines may be slow
 @given(SPECS)
 def test_a_spec_comes_back_from_json(spec: ContainerSpec) -> None:
     again = ContainerSpec.from_json(spec.to_json())
@@ -105,6 +107,7 @@ def test_a_spec_comes_back_from_json(spec: ContainerSpec) -> None:
     assert again.digest == spec.digest
 
 
+@settings(deadline=None)  # machines may be slow
 @given(SPECS, SPECS)
 def test_only_equal_specs_have_no_difference(one: ContainerSpec, other: ContainerSpec) -> None:
     label = one.labels["io.paddock.spec"]
@@ -112,6 +115,7 @@ def test_only_equal_specs_have_no_difference(one: ContainerSpec, other: Containe
     assert bool(list(other.differences(label))) == (one != other)
 
 
+@settings(deadline=None)  # machines may be slow
 @given(SPECS)
 def test_no_value_of_a_variable_is_in_the_label(spec: ContainerSpec) -> None:
     secret = replace(spec, environment={"X": "correct horse battery staple"})

@@ -200,3 +200,14 @@ def test_ctrl_c_waits_for_a_safe_place(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         fleet.each(ENTRIES[:1], work, tell=nobody, stop=stop)
     assert safe.is_set()
+
+
+def test_a_name_that_became_another_machine(tmp_path: Path) -> None:
+    found = Deployment(Stackfile(hosts=(HostEntry(name="a", address="ssh://new"),)), tmp_path)
+    found.journal.begin("a", "ssh://old", "file", "host", {}, "c")
+    found.journal.begin("gone", "ssh://gone", "file", "host", {}, "c")
+    with pytest.raises(UsageError, match="a is ssh://new in the stack file, and ssh://old in the"):
+        found.entries(found.file.hosts[0])
+    (result,) = found.down()
+    assert result.failure is not None
+    assert found.forgotten() == ("gone",)

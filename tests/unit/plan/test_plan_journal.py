@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -16,12 +17,13 @@ from hypothesis import strategies as st
 
 from paddock.deploy.host import Host
 from paddock.deploy.plan import apply, contexts, prepare, undo
+from paddock.deploy.plan.checking import MAKES_CONTAINER
 from paddock.deploy.plan.events import nobody
 from paddock.deploy.plan.journal import Journal, standing
 from paddock.deploy.plan.reach import Target
 from paddock.deploy.provision import Context
 from paddock.deploy.stackfile import HostEntry, Stackfile
-from paddock.deploy.step import HOST, Change, Log, Machine, State, Step
+from paddock.deploy.step import CONTAINER, HOST, Change, Log, Machine, State, Step
 from paddock.errors import JournalError
 from paddock.shell import RecordedRunner
 
@@ -202,3 +204,62 @@ def test_contexts_come_back(tmp_path: Path) -> None:
     assert (tmp_path / "contexts" / f"{name}.json").stat().st_mode & 0o777 == 0o600
     with pytest.raises(JournalError, match="cannot read"):
         contexts.load(tmp_path / "contexts", "0" * 16)
+
+
+def test_what_is_no_longer_wished_for_is_undone(tmp_path: Path) -> None:
+    world = {"b": 7}
+    both: tuple[Step, ...] = (Value(world, "a", 1), Value(world, "b", 2))
+    with made_of(both):
+        doing = work(tmp_path)
+        apply.apply(prepared(both), doing, lambda: prepared(both))
+        assert world == {"a": 1, "b": 2}
+        _, changed = apply.apply(prepared(both[:1]), doing, lambda: prepared(both[:1]))
+    assert (world, changed) == ({"a": 1, "b": 7}, ["b"])
+    assert [entry.step for entry in doing.journal.entries()] == ["a"]
+
+
+@dataclass(frozen=True)
+class Room:
+    """The container: a step that makes it, and steps in it that its end takes with it."""
+
+    world: dict[str, int]
+    id: str = MAKES_CONTAINER
+    title: str = "a container"
+    why: str = "test"
+    on: str = HOST
+
+    def check(self, machine: Machine) -> State:
+        there = "room" in self.world
+        return State(() if there else (Change("room", None, "made"),), {"existed": there})
+
+    def apply(self, machine: Machine, log: Log) -> None:
+        self.world["room"] = 1
+
+    def undo(self, machine: Machine, before: Mapping[str, Any], log: Log) -> None:
+        if not before["existed"]:
+            self.world.clear()
+
+    def script(self) -> str:
+        return ":"
+
+
+def test_what_lies_in_a_container_goes_with_it(tmp_path: Path) -> None:
+    world: dict[str, int] = {}
+    steps: tuple[Step, ...] = (Room(world), Value(world, "in", 1, on=CONTAINER))
+
+    def again() -> prepare.Prepared:
+        assert "room" in world  # only then is there something to look into
+        return prepared(steps)
+
+    with made_of(steps):
+        doing = work(tmp_path)
+        first = dataclasses.replace(prepared(steps[:1]), entered=False)
+        without = dataclasses.replace(first, steps=(*steps[:1], Value(world, "x", 1, on=CONTAINER)))
+        _, changed = apply.apply(without, doing, again)
+        assert changed == [MAKES_CONTAINER, "in"]
+        world.clear()  # somebody removed it: nothing of it is undone before it is there again
+        apply.apply(without, doing, again)
+        assert world == {"room": 1, "in": 1}
+        gone = list(undo.undo(Target(ENTRY, MACHINE), doing.journal.entries(), doing))
+    assert gone == [MAKES_CONTAINER, "in"]
+    assert (world, doing.journal.entries()) == ({}, ())

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from wheels import wheel
 
-from paddock.deploy.provision.pip import BUNDLE, PipStep, Wanted, same
+from paddock.deploy.bundle import MANIFEST
+from paddock.deploy.provision.pip import PipStep, Wanted, same
 from paddock.deploy.step import Machine
 from paddock.errors import StepFailed
 from paddock.shell import LocalRunner
@@ -34,7 +35,7 @@ def artifacts(tmp_path: Path) -> Path:
     wheel(folder / "wheels", "number-library", "1.24.0")
     wheel(folder / "wheels", "number-library", "2.0.0")
     wheel(folder, "plugin-npu", "2.1.0.post3", requires=("framework==2.1.0",))
-    (folder / BUNDLE).write_text("{}")
+    (folder / MANIFEST).write_text("{}")
     return folder
 
 

@@ -75,6 +75,8 @@ class Rank:
 class Threads:
     """A Launcher whose ranks are threads; ``again`` starts a new group whenever one is lost."""
 
+    host = "127.0.0.1"
+
     def __init__(self, size: int = 2, trouble: Trouble | None = None) -> None:
         self.size, self.trouble = size, trouble
         self.ranks: list[Rank] = []

@@ -159,6 +159,17 @@ def test_who_goes_away_is_no_longer_computed_for(stream: bool) -> None:
         assert server.metric("kv_cache_pages_used") == 0
 
 
+def test_an_answer_that_takes_too_long_is_given_up() -> None:
+    with serving(*SLOW, "--request-timeout", "0.3") as server:
+        whole = server.complete("Once", n=2, **LONG)
+        assert whole.status_code == 503
+        assert "not there after 0.3 s" in whole.json()["error"]["message"]
+        last = server.complete(["Once", "The"], stream=True, **LONG).text.strip().split("\n")[-1]
+        assert "not there after" in last and "[DONE]" not in last
+        wait_until(lambda: server.metric("request_cancelled_total") == 4)
+        assert server.metric("kv_cache_pages_used") == 0
+
+
 def test_who_leaves_before_the_first_word_takes_no_place() -> None:
     body = json.dumps({"model": "demo", "prompt": "Once", "stream": True, "max_tokens": 500})
     head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"

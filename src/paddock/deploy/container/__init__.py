@@ -4,9 +4,10 @@ from paddock.deploy.container.argv import argv
 from paddock.deploy.container.build import Built, build, from_facts
 from paddock.deploy.container.connect import connect
 from paddock.deploy.container.engine import Engine, Found, Image
+from paddock.deploy.container.image_step import ImageStep
 from paddock.deploy.container.process import START
 from paddock.deploy.container.spec import LABEL, OWNER, ContainerSpec, Mount, Published
-from paddock.deploy.container.step import ContainerStep, ImageStep, steps
+from paddock.deploy.container.step import ContainerStep, steps
 
 __all__ = [
     "LABEL",

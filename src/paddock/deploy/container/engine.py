@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from paddock.deploy.container.spec import LABEL, OWNER, ContainerSpec
 from paddock.errors import ContainerError
+
+ANSWER_S = 120
+"""Seconds for one answer of an engine: on a busy machine a container takes its time to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,10 @@ class Engine(Protocol):
         """Stops a container, by force after ``seconds``; one that is stopped is left alone."""
         ...
 
+    def make_folder(self, name: str, path: str) -> None:
+        """Makes an empty folder in a container that need not run."""
+        ...
+
     def rename(self, name: str, to: str) -> None:
         """Gives a container another name."""
         ...
@@ -105,6 +114,16 @@ class Engine(Protocol):
     def logs(self, name: str) -> str:
         """The last lines that its processes printed."""
         ...
+
+
+def folder_archive(path: str) -> bytes:
+    """A tar of one empty folder and no others: its parents keep their rights."""
+    entry = tarfile.TarInfo(path.strip("/"))
+    entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(entry)
+    return packed.getvalue()
 
 
 _HINTS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
 import time
@@ -14,6 +13,7 @@ from paddock.deploy.container.argv import Verb, argv
 from paddock.deploy.container.build import from_facts
 from paddock.deploy.container.connect import connect
 from paddock.deploy.container.engine import Engine, Found
+from paddock.deploy.container.image_step import ImageStep, failing
 from paddock.deploy.container.secret import looks_secret
 from paddock.deploy.container.spec import LABEL, ContainerSpec
 from paddock.deploy.host import Host
@@ -21,9 +21,6 @@ from paddock.deploy.resolve.stack import Stack
 from paddock.deploy.stackfile import Stackfile
 from paddock.deploy.step import HOST, Change, Log, Machine, State, Step
 from paddock.errors import ContainerError, PaddockError, StepFailed
-
-PULL_SECONDS = 7200.0
-"""For an image of many gigabytes over a slow line."""
 
 ALIVE_S = 1.0
 """Seconds for which a container must run before it counts as started."""
@@ -38,85 +35,6 @@ def steps(
     spec = from_facts(file, host, stack, folders=folders)
     wished = tuple(m.source for m in spec.mounts if m.source not in folders)
     return [ImageStep(spec.engine, spec.image), ContainerStep(spec, wished)]
-
-
-@dataclass(frozen=True, slots=True)
-class ImageStep:
-    """The image is at the engine: already, from ``archive`` (a file on the machine), or pulled."""
-
-    engine: str
-    image: str
-    archive: str | None = None
-
-    id = "container.image"
-    on = HOST
-    why = "the container starts from it"
-
-    @property
-    def title(self) -> str:
-        """See Step."""
-        return f"image {self.image}"
-
-    def check(self, machine: Machine) -> State:
-        """See Step."""
-        with _failing(self.id, machine), connect(machine, self.engine) as engine:
-            found = engine.image(self.image)
-        before = {"id": found.id if found else None}
-        return State(() if found else (Change(self.title, None, self._source()),), before)
-
-    def _source(self) -> str:
-        return f"from {self.archive}" if self.archive else f"pulled as {self._pulled()}"
-
-    def _pulled(self) -> str:
-        """podman asks no registry unless one is named. Source: docker's own rule for names."""
-        first, slash, _ = self.image.partition("/")
-        if self.engine != "podman" or (slash and (set(first) & set(".:") or first == "localhost")):
-            return self.image
-        return f"docker.io/{'' if slash else 'library/'}{self.image}"
-
-    def _bring(self) -> str:
-        if self.archive:
-            return shlex.join([self.engine, "load", "-i", self.archive])
-        return shlex.join([self.engine, "pull", self._pulled()])
-
-    def apply(self, machine: Machine, log: Log) -> None:
-        """See Step. It goes on at the machine when the link is lost."""
-        if self.check(machine).right:
-            return
-        try:
-            machine.follow(self.id, self._bring(), step=self.id, timeout=PULL_SECONDS, log=log)
-        except StepFailed as error:
-            error.hint = error.hint or (
-                f"on a machine without a registry: {self.engine} load -i FILE, or name another"
-                " image in container.image"
-            )
-            raise
-        if not self.check(machine).right:
-            brought = self.archive or self._pulled()
-            raise StepFailed(
-                self.id, machine.target, f"{brought} holds no image named {self.image}"
-            )
-
-    def undo(self, machine: Machine, before: Mapping[str, Any], log: Log) -> None:
-        """See Step. What was there before stays, and what a container still uses."""
-        if before.get("id") is not None:
-            return
-        with _failing(self.id, machine), connect(machine, self.engine) as engine:
-            found = engine.image(self.image)
-            if found is None:
-                return
-            users = [c.name for c in engine.containers() if c.image_id == found.id]
-            if users:
-                log(f"the image {self.image} stays: {', '.join(users)} was made of it")
-                return
-            engine.remove_image(self.image)
-            log(f"removed the image {self.image}")
-
-    def script(self) -> str:
-        """See Step."""
-        inspect = "inspect" if self.engine == "isula" else "image inspect"
-        image = shlex.quote(self.image)
-        return f"{self.engine} {inspect} {image} >/dev/null 2>&1 ||\n  {self._bring()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +64,7 @@ class ContainerStep:
 
     def check(self, machine: Machine) -> State:
         """See Step."""
-        with _failing(self.id, machine), connect(machine, self.spec.engine) as engine:
+        with failing(self.id, machine), connect(machine, self.spec.engine) as engine:
             found = self._ours(engine, self.spec.name, machine)
             aside = self._ours(engine, self._aside, machine)
             changes = tuple(self._changes(engine, found))
@@ -204,7 +122,7 @@ class ContainerStep:
     def apply(self, machine: Machine, log: Log) -> None:
         """See Step. The one before is put aside first and comes back where the new one fails."""
         spec = self.spec
-        with _failing(self.id, machine), connect(machine, spec.engine) as engine:
+        with failing(self.id, machine), connect(machine, spec.engine) as engine:
             found = self._ours(engine, spec.name, machine)
             changes = [change.what for change in self._changes(engine, found)]
             if found and any(not what.endswith(": state") for what in changes):
@@ -234,7 +152,7 @@ class ContainerStep:
         name = self.spec.name
         try:
             engine.create(self.spec)
-            engine.start(name)
+            self._start(engine)
             self._stays(engine, machine)
         except PaddockError:
             left = engine.find(name)
@@ -246,6 +164,17 @@ class ContainerStep:
                 log(f"the container {name} from before runs again")
             raise
         log(f"the container {name} runs")
+
+    def _start(self, engine: Engine) -> None:
+        """podman, unlike docker, does not make the folder that programs start in."""
+        folder = self.spec.workdir
+        try:
+            engine.start(self.spec.name)
+        except ContainerError as error:
+            if folder is None or not re.search(r"workdir .* does not exist", error.message):
+                raise
+            engine.make_folder(self.spec.name, folder)
+            engine.start(self.spec.name)
 
     def _stays(self, engine: Engine, machine: Machine) -> None:
         """Raises StepFailed for a container that ends at once, whoever starts it again."""
@@ -267,7 +196,7 @@ class ContainerStep:
     def undo(self, machine: Machine, before: Mapping[str, Any], log: Log) -> None:
         """See Step. One that was ours already stays, running or not as it was."""
         name = self.spec.name
-        with _failing(self.id, machine), connect(machine, self.spec.engine) as engine:
+        with failing(self.id, machine), connect(machine, self.spec.engine) as engine:
             for each in (name, self._aside):
                 found = engine.find(each)
                 if found is None or not found.ours:
@@ -283,6 +212,19 @@ class ContainerStep:
                     engine.stop(each, self.spec.stop_seconds)
                 engine.remove(each, force=True)
                 log(f"removed the container {each}")
+
+    def _start_script(self) -> str:
+        engine, name = self.spec.engine, shlex.quote(self.spec.name)
+        start = f"{engine} start {name} >/dev/null"
+        if engine != "podman" or self.spec.workdir is None:
+            return start
+        folder = shlex.quote(self.spec.workdir.strip("/"))
+        return (
+            f"{start} 2>&1 || {{  # podman does not make the folder that programs start in\n"
+            f'  d=$(mktemp -d) && mkdir -p "$d"/{folder}\n'
+            f'  tar -C "$d" -cf - {folder} | podman cp - {name}:/ && rm -rf "$d"\n'
+            f"  {start}\n}}"
+        )
 
     @property
     def _secrets(self) -> list[str]:
@@ -318,7 +260,7 @@ class ContainerStep:
                 *comment,
                 f"{engine} {inspect} {name} >/dev/null 2>&1 ||",
                 f"  {self.command()}",
-                f"{engine} start {name} >/dev/null",
+                self._start_script(),
             ]
         )
 
@@ -327,12 +269,3 @@ def _differ(one: str, other: str) -> bool:
     """Whether these are ids of two images; a name or nothing (isula) tells neither way."""
     ids = [text.removeprefix("sha256:") for text in (one, other)]
     return all(re.fullmatch("[0-9a-f]{64}", each) for each in ids) and ids[0] != ids[1]
-
-
-@contextlib.contextmanager
-def _failing(step: str, machine: Machine) -> Iterator[None]:
-    """An engine's refusal as the step's failure."""
-    try:
-        yield
-    except ContainerError as error:
-        raise StepFailed(step, machine.target, error.message, hint=error.hint) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paddock.deploy.plan import contexts, undo
-from paddock.deploy.plan.checking import MAKES_CONTAINER
+from paddock.deploy.plan.checking import MAKES_CONTAINER, obsolete
 from paddock.deploy.plan.events import Event, Tell
 from paddock.deploy.plan.journal import DONE, Journal
 from paddock.deploy.plan.prepare import Prepared
@@ -54,10 +54,7 @@ def apply(
     are the facts inside it known. Raises StepFailed at the first step that fails, and what the
     machine's Runner raises.
     """
-    host = prepared.target.entry.name
-    kept = {step.id for step in prepared.steps}
-    gone = [entry for entry in work.journal.entries(host) if entry.step not in kept]
-    changed = [*undo.undo(prepared.target, gone, work)] if gone else []
+    changed = _drop(prepared, work)
     rest: Sequence[Step] = prepared.steps
     handled: set[str] = set()
     while rest:
@@ -68,6 +65,7 @@ def apply(
             if not prepared.entered:
                 where = prepared.place.target
                 raise StepFailed(step.id, where, "there is no container to enter")
+            changed += _drop(prepared, work)
             continue
         handled.add(step.id)
         work.halt()
@@ -76,6 +74,12 @@ def apply(
             if step.id == MAKES_CONTAINER:
                 prepared = replace(prepared, entered=False)  # what was known inside is gone
     return prepared, changed
+
+
+def _drop(prepared: Prepared, work: Work) -> list[str]:
+    """Undoes what is no longer wished for; gives the ids of those steps."""
+    entries = work.journal.entries(prepared.target.entry.name)
+    return list(undo.undo(prepared.target, obsolete(prepared, entries), work))
 
 
 def _one(step: Step, prepared: Prepared, work: Work) -> bool:

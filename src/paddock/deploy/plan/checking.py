@@ -27,15 +27,12 @@ def check(
         found.append(planned)
         if step.id == MAKES_CONTAINER and planned.status != "right":
             there = False  # a new one will be made, with nothing in it
-    kept = {step.id for step in prepared.steps}
-    for entry in reversed(entries):
-        if entry.step not in kept:
-            found.insert(0, _obsolete(entry))
+    dropped = [_dropped(entry) for entry in reversed(obsolete(prepared, entries))]
     stack = prepared.context.stack
     return HostPlan(
         host=prepared.target.entry.name,
         address=prepared.target.entry.address,
-        steps=tuple(found),
+        steps=(*dropped, *found),
         obstacles=prepared.obstacles,
         warnings=prepared.warnings,
         stack=tuple((c.title, c.version) for c in stack.choices) if stack else (),
@@ -61,6 +58,18 @@ def _step(step: Step, prepared: Prepared, entry: Entry | None, *, there: bool) -
     return StepPlan(*said, status, changes=state.changes, resumes=resumes)
 
 
-def _obsolete(entry: Entry) -> StepPlan:
+def obsolete(prepared: Prepared, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """What was done and is no longer wished for. Of a container that cannot be entered nobody
+    knows yet which steps it will have.
+    """
+    kept = {step.id for step in prepared.steps}
+    return tuple(
+        entry
+        for entry in entries
+        if entry.step not in kept and (entry.on == HOST or prepared.entered)
+    )
+
+
+def _dropped(entry: Entry) -> StepPlan:
     title = "no longer wished for: what was there before comes back"
     return StepPlan(entry.step, title, "paddock.yaml", entry.on, "remove")

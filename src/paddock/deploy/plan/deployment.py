@@ -14,13 +14,13 @@ from paddock.deploy.plan import undo as undoing
 from paddock.deploy.plan.apply import Work
 from paddock.deploy.plan.events import Event, Tell, nobody
 from paddock.deploy.plan.fleet import Result
-from paddock.deploy.plan.journal import Journal
+from paddock.deploy.plan.journal import Entry, Journal
 from paddock.deploy.plan.model import HostPlan, Plan
 from paddock.deploy.plan.prepare import Prepared, machine_of, prepare
 from paddock.deploy.plan.reach import Reach, Target, runner, target
 from paddock.deploy.stackfile import HostEntry, Stackfile
 from paddock.deploy.step import Machine
-from paddock.errors import Blocked, PaddockError
+from paddock.errors import Blocked, PaddockError, UsageError
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,31 @@ class Deployment:
         """The machine of a host. Raises Unreachable and RunnerError."""
         return target(entry, self.file.name, self.state, self.reach)
 
+    def entries(self, entry: HostEntry) -> tuple[Entry, ...]:
+        """What the journal says of a host. Raises UsageError where that was another machine."""
+        found = self.journal.entries(entry.name)
+        for each in found:
+            if each.address != entry.address:
+                raise UsageError(
+                    f"{entry.name} is {entry.address} in the stack file, and {each.address} in the"
+                    " journal, where steps were done",
+                    hint="give the new machine another name, or with the old address first:"
+                    " paddock down",
+                )
+        return found
+
+    def forgotten(self) -> tuple[str, ...]:
+        """Hosts that something was done on and that the stack file no longer names."""
+        names = {entry.name for entry in self.file.hosts}
+        return tuple(sorted({e.host for e in self.journal.entries()} - names))
+
     def place(self, entry: HostEntry) -> Machine:
         """Where the software of a host is, as the journal knows it, for a shell or a log.
 
         Raises Unreachable and RunnerError.
         """
         found = self.target(entry)
-        entries = self.journal.entries(entry.name)
+        entries = self.entries(entry)
         if not entries:
             return self.prepare(entry, found).place
         context = contexts.load(self.folder / "contexts", entries[-1].context)
@@ -143,7 +161,7 @@ class Deployment:
         prepared = self.prepare(entry)
         return checking.check(
             prepared,
-            self.journal.entries(entry.name),
+            self.entries(entry),
             lambda step: self.tell(Event(entry.name, "checking", step.id, step.title)),
         )
 
@@ -163,7 +181,7 @@ class Deployment:
         return Applied(tuple(changed), prepared)
 
     def _down(self, entry: HostEntry) -> tuple[str, ...]:
-        entries = self.journal.entries(entry.name)
+        entries = self.entries(entry)
         if not entries:
             return ()
         self.tell(Event(entry.name, "looking"))

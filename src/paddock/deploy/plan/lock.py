@@ -122,7 +122,12 @@ def _take(machine: Machine, owner: str, *, force: bool) -> None:
                 hint="wait for it; if nobody is there any more: --break-lock",
             )
         force = False
-        machine.sh(_BREAK, str(os.getpid()), stdin=lines[0] if lines else "")
+        broken = machine.sh(_BREAK, str(os.getpid()), stdin=lines[0] if lines else "")
+        if "ermission denied" in broken.stderr or "not permitted" in broken.stderr:
+            raise Locked(
+                f"the lock on {machine.target} is that of {said(held)}, and not yours to remove",
+                hint="as that user or root there: rm -r ${TMPDIR:-/tmp}/paddock.lock",
+            )
     raise Locked(f"{machine.target}: somebody else was quicker", hint="wait for it")
 
 

@@ -55,9 +55,16 @@ def target(entry: HostEntry, deployment: str, state: Path, reach: Reach = runner
     return Target(entry, Machine(reached, f"{base}/{deployment}/target"))
 
 
-def _sockets() -> Path:
-    """A folder of our own for the shared connections; short, as a socket's name must be."""
+SOCKET_NAME = 104 - len("/") - 40 - len(".0123456789abcdef")
+"""Bytes that a folder's name may have: a socket's has at most 104 on some systems, ssh's ``%C`` is
+40, and while it connects it adds 17."""
+
+
+def _sockets() -> Path | None:
+    """A folder of our own for the shared connections; None where its name would be too long."""
     folder = Path(tempfile.gettempdir()) / f"paddock-ssh-{os.getuid()}"
+    if len(os.fsencode(folder)) > SOCKET_NAME:
+        return None
     folder.mkdir(mode=0o700, exist_ok=True)
     seen = folder.lstat()
     if not folder.is_dir() or folder.is_symlink() or seen.st_uid != os.getuid():

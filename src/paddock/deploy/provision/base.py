@@ -24,7 +24,8 @@ def steps(context: Context) -> list[Step]:
         found.append(mirrors.system(context.file.mirrors.apt, on=context.place))
     cann = context.stack is not None and context.stack.version("cann") is not None
     apt, dnf = (packages(manager) if cann else () for manager in ("apt", "dnf"))
-    if cann or context.place == CONTAINER:
+    tools = TOOLS if _fetches(context) else ()
+    if cann or tools:
         found.append(
             PackagesStep(
                 id="base.packages",
@@ -32,8 +33,8 @@ def steps(context: Context) -> list[Step]:
                 why="CANN's installers check for them, its operator compiler calls them"
                 if cann
                 else "bare images trust no certificate and fetch nothing",
-                apt=tuple(dict.fromkeys((*TOOLS, *apt))),
-                dnf=tuple(dict.fromkeys((*TOOLS, *dnf))),
+                apt=tuple(dict.fromkeys((*tools, *apt))),
+                dnf=tuple(dict.fromkeys((*tools, *dnf))),
                 folder=context.folder,
                 on=context.place,
                 artifacts=context.artifacts,
@@ -42,6 +43,16 @@ def steps(context: Context) -> list[Step]:
     if cann:
         found.append(_user(context))
     return found
+
+
+def _fetches(context: Context) -> bool:
+    """Whether a later step fetches by curl: CANN without artifacts, an installer by its address."""
+    installers = context.stack is not None and any(
+        file.kind == "run" and file.component != "driver" for file in context.stack.files
+    )
+    return (installers and context.artifacts is None) or "://" in (
+        context.file.python.installer or ""
+    )
 
 
 def packages(manager: str, component: str = "cann") -> tuple[str, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 
 from paddock.deploy import catalog
+from paddock.deploy.bundle import MANIFEST
 from paddock.deploy.provision.context import Context
 from paddock.deploy.provision.job import AS_ROOT, FETCH, JobStep
-from paddock.deploy.provision.pip import BUNDLE, PipStep, Wanted
+from paddock.deploy.provision.pip import PipStep, Wanted
 from paddock.deploy.provision.python import environment
 from paddock.deploy.provision.requirements import constraints, wanted
 from paddock.deploy.resolve.stack import File
@@ -147,6 +148,7 @@ echo "$part $(version_of)"
 # stdin is what was there before: another version is nothing that can be put back from here.
 _UNDO = r"""
 before=$(cat)
+rmdir "$downloads" 2>/dev/null || :
 if ! right; then exit 0; fi
 if [ "$before" != none ] && [ -n "$before" ]; then
   echo "there was $part $before before; it cannot be put back from here, so $version stays"
@@ -184,7 +186,7 @@ def _install(context: Context, part: str, version: str, file: File) -> Step:
         "address": file.url,
         "artifacts": context.artifacts or "",
         "downloads": f"{context.folder}/downloads",
-        "manifest": BUNDLE,
+        "manifest": MANIFEST,
         "environment": f"{context.folder}/environment.sh",
         "for_all": "--install-for-all" if others else "",
     }

@@ -86,10 +86,10 @@ def script(prefix: str | None, *, ascend: bool) -> str:
     """The file that sets the environment; sourced by any POSIX shell, as often as one likes."""
     lines = ["# Written by Paddock. Source it: . environment.sh"]
     if ascend:
-        # set_env.sh of some versions needs unset variables and bash's BASH_SOURCE; both are borne.
         lines += [
+            *_SOURCE.strip("\n").splitlines(),
             "for paddock_file in " + " ".join(SET_ENV) + "; do",
-            '  [ ! -r "$paddock_file" ] || . "$paddock_file" || :',
+            '  [ ! -r "$paddock_file" ] || paddock_source "$paddock_file"',
             "done",
             "unset paddock_file",
             'case ":$PATH:" in',
@@ -113,6 +113,20 @@ def script(prefix: str | None, *, ascend: bool) -> str:
             f"export PATH VIRTUAL_ENV={shlex.quote(prefix)}",
         ]
     return "\n".join(lines) + "\n"
+
+
+# NNAL's set_env.sh is written for bash: ${BASH_SOURCE[0]} ends every other shell that reads it. So
+# another shell has bash read it and takes over what it set.
+_SOURCE = f"""
+paddock_source() {{
+  if [ -n "${{BASH_VERSION:-}}" ]; then . "$1" || :; return 0; fi
+  while IFS= read -r paddock_line; do
+    [ -z "$paddock_line" ] || export "${{paddock_line?}}"
+  done <<PADDOCK_SET
+$(bash -c '. "$1" >/dev/null 2>&1; env' bash "$1" 2>/dev/null | grep -E '^({VARIABLES})=')
+PADDOCK_SET
+}}
+"""
 
 
 def _login(context: Context, file: str) -> Step:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paddock._version import __version__
+from paddock.deploy.bundle import MANIFEST
 from paddock.deploy.provision import wheel
 from paddock.deploy.provision.context import Context
 from paddock.deploy.step import HOST, Change, Log, Machine, ScriptStep, State, Step
@@ -114,9 +115,17 @@ class PaddockStep:
     def _pip(self, path: str, *, quoted: bool = False) -> str:
         words = [self.interpreter, "-m", "pip", "install", "--disable-pip-version-check"]
         if self.artifacts is not None:
-            words += ["--find-links", self.artifacts]
+            words += ["--find-links", self.artifacts, "--find-links", f"{self.artifacts}/wheels"]
+        lines = [f"set -- {shlex.join(words[1:])}"]
+        if self.artifacts is not None:  # a bundle has all of it, and there may be no network
+            manifest = shlex.quote(f"{self.artifacts}/{MANIFEST}")
+            lines.append(f'if [ -e {manifest} ]; then set -- "$@" --no-index; fi')
         if self.index is not None:
-            words += ["--index-url", self.index]
+            lines.append(f'set -- "$@" --index-url {shlex.quote(self.index)}')
         place = path if quoted else shlex.quote(path)
         # An extra of a wheel by its path: pip wants "paddock[serve] @ file://...".
-        return f'wheel=$(echo {place})\n{shlex.join(words)} "paddock[serve] @ file://$wheel"'
+        lines += [
+            f"wheel=$(echo {place})",
+            f'{shlex.quote(self.interpreter)} "$@" "paddock[serve] @ file://$wheel"',
+        ]
+        return "\n".join(lines)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paddock.deploy.doctor import Finding, read_log
-from paddock.deploy.step import Log, Machine, ScriptStep
+from paddock.deploy.step import Log, Machine, ScriptStep, State
 from paddock.errors import StepFailed
+from paddock.shell import TIMEOUT, Output, Runner
+
+CHECK_S = 180.0
+"""Seconds that a check may take: on a busy machine an interpreter alone starts for many."""
 
 AS_ROOT = """\
 as_root() {
@@ -48,12 +53,40 @@ done
 class JobStep(ScriptStep):
     """A ScriptStep of whose failure the doctor says what it means, where he knows its words."""
 
+    def check(self, machine: Machine) -> State:
+        """See Step. A slow or busy machine gets minutes: interpreters are started here."""
+        return ScriptStep.check(self, patient(machine))
+
     def apply(self, machine: Machine, log: Log) -> None:
         """See Step."""
         try:
             ScriptStep.apply(self, machine, log)
         except StepFailed as error:
             raise explained(error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    """A Runner that gives every program CHECK_S."""
+
+    inner: Runner
+
+    @property
+    def target(self) -> str:
+        return self.inner.target
+
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
+        return self.inner.run(argv, timeout=max(timeout, CHECK_S), stdin=stdin)
+
+    def read(self, path: str) -> str | None:
+        return self.inner.read(path)
+
+
+def patient(machine: Machine) -> Machine:
+    """The same machine with CHECK_S for every program."""
+    return Machine(_Patient(machine.runner), machine.folder)
 
 
 def follow(machine: Machine, step: str, script: str, *, timeout: float, log: Log) -> None:

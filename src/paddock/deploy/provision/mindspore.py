@@ -65,10 +65,9 @@ wheels() {
 }
 missing() {
   for wheel in $(wheels); do
-    name=${wheel##*/} rest=${wheel##*/}
-    name=${name%%-*} rest=${rest#*-}
-    "$prefix/bin/python" -m pip show "$name" 2>/dev/null |
-      grep -qx "Version: ${rest%%-py3*}" || echo "$wheel"
+    installed=${wheel##*/}
+    ls -d "$prefix"/lib/python3*/site-packages/"${installed%-py3-none-any.whl}.dist-info" \
+      >/dev/null 2>&1 || echo "$wheel"
   done
 }
 """

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paddock.deploy.provision.job import AS_ROOT, follow
+from paddock.deploy.provision.job import AS_ROOT, follow, patient
 from paddock.deploy.step import HOST, Change, Log, Machine, State
 from paddock.errors import StepFailed
 
@@ -132,7 +132,8 @@ else
   [ -z "$remove" ] || as_root "$manager" remove -y --noautoremove $remove ||
     as_root "$manager" remove -y $remove
 fi
-rm -f "$records/$id".*
+rm -rf "$records/$id".* "$records/bundle.list" "$records/lists"
+rmdir "$records" 2>/dev/null || :
 """
 
 
@@ -156,7 +157,7 @@ class PackagesStep:
 
     def check(self, machine: Machine) -> State:
         """See Step."""
-        output = machine.sh(self._head() + _CHECK)
+        output = patient(machine).sh(self._head() + _CHECK)
         if output.exit_code not in (0, 1):
             raise StepFailed(
                 self.id,

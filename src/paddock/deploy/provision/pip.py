@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paddock.deploy.provision.job import CERTIFICATES, follow
+from paddock.deploy.bundle import MANIFEST
+from paddock.deploy.provision.job import CERTIFICATES, follow, patient
 from paddock.deploy.step import HOST, Change, Log, Machine, State
 from paddock.errors import StepFailed
 
 TIMEOUT = 7200.0
 """Seconds for an installation: MindInsight and torch bring gigabytes."""
-
-BUNDLE = "paddock-bundle.json"
-"""The manifest in a bundle's folder. Where it lies, nothing is fetched from elsewhere."""
 
 # Runs in the environment's own Python, 3.7 or newer; nothing but the standard library. Names are
 # folded as PEP 503 says.
@@ -121,6 +119,8 @@ class PipStep:
             machine.follow(
                 f"{self.id}.undo", "\n".join(lines), step=self.id, timeout=TIMEOUT, log=log
             )
+        folder = f"{self.folder}/constraints"
+        machine.sh('rm -f "$1/$2.txt"; rmdir "$1" 2>/dev/null || :', folder, self.id)
 
     def script(self) -> str:
         """See Step; pip itself leaves alone what is there in the right version."""
@@ -128,6 +128,7 @@ class PipStep:
 
     def _there(self, machine: Machine) -> dict[str, str]:
         """Every distribution of the environment; empty where there is no environment yet."""
+        machine = patient(machine)
         output = machine.run([self.python, "-c", _LISTS])
         if not output.ok and "importlib" in output.stderr:
             output = machine.run([self.python, "-c", _LISTS_37])
@@ -160,7 +161,7 @@ class PipStep:
             'if [ -n "$artifacts" ]; then',
             '  set -- "$@" --find-links "$artifacts" --find-links "$artifacts/wheels"',
             "fi",
-            f'if [ -n "$artifacts" ] && [ -e "$artifacts/{BUNDLE}" ]; then',
+            f'if [ -n "$artifacts" ] && [ -e "$artifacts/{MANIFEST}" ]; then',
             '  set -- "$@" --no-index',
         ]
         if indexes:

@@ -9,7 +9,7 @@ from typing import Any
 
 from paddock.deploy.doctor import Subject, diagnose
 from paddock.deploy.host import Host, probe
-from paddock.deploy.provision.job import advice
+from paddock.deploy.provision.job import advice, patient
 from paddock.deploy.step import HOST, Change, Log, Machine, State
 from paddock.errors import PaddockError, StepFailed
 
@@ -41,7 +41,7 @@ class RunsStep:
 
     def check(self, machine: Machine) -> State:
         """See Step."""
-        output = machine.sh(self._head() + 'cat "$stamp" 2>/dev/null; key')
+        output = patient(machine).sh(self._head() + 'cat "$stamp" 2>/dev/null; key')
         words = output.stdout.split()
         if len(words) == 2 and words[0] == words[1]:
             return State()
@@ -58,7 +58,8 @@ class RunsStep:
 
     def undo(self, machine: Machine, before: Mapping[str, Any], log: Log) -> None:
         """See Step: only the proof is forgotten."""
-        machine.run(["rm", "-f", f"{self.folder}/runs/{self.id}"])
+        folder = f"{self.folder}/runs"
+        machine.sh('rm -f "$1/$2"; rmdir "$1" 2>/dev/null || :', folder, self.id)
 
     def script(self) -> str:
         """See Step."""

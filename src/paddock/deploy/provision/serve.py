@@ -9,6 +9,7 @@ from paddock.deploy.provision import environment, install
 from paddock.deploy.provision.context import Context
 from paddock.deploy.provision.keys import KeyFileStep
 from paddock.deploy.provision.service import START, SUPERVISOR
+from paddock.deploy.stackfile.check import port_of
 from paddock.deploy.step import CONTAINER, FileStep, ScriptStep, Step
 
 READY_S = 900
@@ -63,13 +64,28 @@ def listens(context: Context) -> str:
     return "0.0.0.0" if own else context.file.serve.host  # noqa: S104 - the container's own
 
 
+def outside(context: Context) -> str:
+    """The base URL under which the machine reaches the server, whatever it runs in."""
+    wish = context.file.serve
+    if listens(context) == wish.host:
+        return _url(wish.host, wish.port)
+    for text in context.file.container.ports:
+        host, outer, inner = port_of(text)
+        if inner == wish.port:
+            return _url(host or "127.0.0.1", outer)
+    return _url(wish.host, wish.port)
+
+
 def address(context: Context) -> str:
-    """The base URL under which the target itself reaches the server."""
-    host = listens(context)
+    """The base URL under which the place of the software reaches the server."""
+    return _url(listens(context), context.file.serve.port)
+
+
+def _url(host: str, port: int) -> str:
     reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound here
     if ":" in reached and not reached.startswith("["):
         reached = f"[{reached}]"
-    return f"http://{reached}:{context.file.serve.port}"
+    return f"http://{reached}:{port}"
 
 
 def _model(context: Context) -> Step:

@@ -137,6 +137,7 @@ _STOP = r"""
 stop
 [ -z "$start" ] || rm -f "$start/50-$name"
 rm -rf "$folder"
+rmdir "${folder%/*}" 2>/dev/null || :
 """
 
 

@@ -289,11 +289,30 @@ def _serve(file: Stackfile) -> Iterator[Fault]:
             f"{wish.host} can be reached from other machines, and no API key is asked for",
             "make one (paddock key new NAME --file keys) and set serve.api_key_file: keys",
         )
+    if wish.enabled and not (wish.api_key_file or "--insecure" in wish.options):
+        yield from _open_ports(file)
     own = {"--host": "host", "--port": "port", "--api-key-file": "api_key_file"}
     for i, word in enumerate(wish.options):
         key = own.get(word.partition("=")[0])
         if key is not None:
             yield ("serve", "options", i), f"{word} has a key of its own", f"set serve.{key}"
+
+
+def _open_ports(file: Stackfile) -> Iterator[Fault]:
+    """Published ports through which other machines would reach a server that asks for no key."""
+    for i, text in enumerate(file.container.ports):
+        try:
+            address, _, inner = port_of(text)
+        except UsageError:
+            continue  # said already
+        if inner != file.serve.port:
+            continue
+        if address is None or not ipaddress.ip_address(address).is_loopback:
+            yield (
+                ("container", "ports", i),
+                "other machines reach the server through this port, and no API key is asked for",
+                f"publish 127.0.0.1:{text}, or set serve.api_key_file",
+            )
 
 
 def _versions(file: Stackfile) -> Iterator[Fault]:

@@ -86,6 +86,12 @@ def _load_group(
             f"runtime is {name!r}, and tp is {group.split.tp}, pp {group.split.pp}",
             hint="several ranks run on torch",
         )
+    for key in (key for keys in ONLY.values() for key in keys):
+        # Recorded steps with NCCL inside were never tried, the rest is other runtimes'.
+        if key in options:
+            raise UsageError(
+                f"{key} is {options[key]!r}, which several ranks do not have", hint="leave it out"
+            )
     if not _has_torch():
         raise MissingExtra("torch", "torch")
     if quant not in (None, "int4", "int8", "fp8"):

@@ -33,10 +33,11 @@ class Backend(Protocol):
         """Waits for the first loading to end. Raises PaddockError if it failed."""
         ...
 
-    def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
+    def generate(self, ask: Ask, timeout: float) -> AsyncGenerator[Event, None]:
         """The events of one request. Leaving the loop early cancels it.
 
-        Raises ApiError: 503 if the process dies, 400 if it refuses.
+        Raises ApiError: 503 if the process dies or there is no end after ``timeout`` seconds, 400
+        if it refuses.
         """
         ...
 

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from paddock.inference.engine.request import Event
 from paddock.inference.serve.answers import Answer, Shape, usage_of
-from paddock.inference.serve.errors import ApiError, unavailable
+from paddock.inference.serve.errors import ApiError
 from paddock.inference.serve.schema import CompletionRequest, Generation
 from paddock.inference.serve.state import State
 from paddock.inference.serve.wire import Ask
@@ -106,26 +106,19 @@ class _Job:
 
     async def _events(self) -> AsyncGenerator[tuple[int, Event], None]:
         """(answer's number, event) of all prompts as they come, within the request's time."""
-        timeout = self.state.config.request_timeout
         if len(self.asks) == 1:
             source = self._of(0)
         else:
             source = _merged([self._of(i) for i in range(len(self.asks))])
-        deadline = self._begin + timeout
         try:
-            while True:
-                try:
-                    left = deadline - time.perf_counter()
-                    yield await asyncio.wait_for(anext(source), left)
-                except StopAsyncIteration:
-                    return
-                except asyncio.TimeoutError:
-                    raise unavailable(f"the answer took longer than {timeout:g} s") from None
+            async for item in source:
+                yield item
         finally:
             await source.aclose()
 
     async def _of(self, prompt: int) -> AsyncGenerator[tuple[int, Event], None]:
-        events = self.state.supervisor.generate(self.asks[prompt])
+        left = self.state.config.request_timeout - (time.perf_counter() - self._begin)
+        events = self.state.supervisor.generate(self.asks[prompt], left)
         try:
             async for event in events:
                 yield prompt * self.n + event.index, event

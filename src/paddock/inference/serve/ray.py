@@ -9,10 +9,15 @@ from __future__ import annotations
 import signal
 import threading
 from dataclasses import dataclass, replace
+from multiprocessing import Pipe
 from typing import Any
 
+from paddock import settings
 from paddock.errors import MissingExtra, PaddockError, UsageError
+from paddock.inference.checkpoint import store
+from paddock.inference.checkpoint.parts import Split
 from paddock.inference.serve.config import ServeConfig
+from paddock.inference.serve.ray_ranks import PipeLauncher, RayRanks, bundles, split_of
 from paddock.inference.serve.state import State
 
 APPLICATION = "paddock"
@@ -23,7 +28,8 @@ class RayConfig:
     """How replicas are run.
 
     ``address`` is the cluster's (``auto``: the one this machine belongs to; ``local``: a new one
-    on this machine). ``cpus`` and ``gpus`` are what one replica takes of a node. Between
+    on this machine). ``cpus`` and ``gpus`` are what one replica takes of a node; with several
+    ranks that is the server's ``cpus`` and, for each rank, as many and one card. Between
     ``min_replicas`` and ``max_replicas`` run, so many that each has about ``ongoing`` requests; one
     is added after ``upscale_s`` seconds with more, taken away after ``downscale_s`` with fewer.
     """
@@ -52,13 +58,23 @@ class RayConfig:
 
 def deployment(config: ServeConfig, ray: RayConfig) -> Any:
     """The Ray Serve application. A replica counts as started when its model is loaded."""
-    serve = _library().serve
+    library = _library()
+    serve = library.serve
     state: list[State] = []
+    split = split_of(config.options)
+    placed: dict[str, Any] = {"ray_actor_options": {"num_cpus": ray.cpus, "num_gpus": ray.gpus}}
+    if split.size > 1:
+        device = str(config.options.get("device", "auto"))
+        placed = {
+            "ray_actor_options": {"num_cpus": ray.cpus},
+            "placement_group_bundles": bundles(split, device, ray.cpus),
+            "placement_group_strategy": "PACK",
+        }
 
     def application() -> Any:
         from paddock.inference.serve.app import build
 
-        state.append(State(config))
+        state.append(State(config if split.size == 1 else _with_ranks(library, config, split)))
         return build(state[0], wait=True)
 
     class Replica:
@@ -82,8 +98,17 @@ def deployment(config: ServeConfig, ray: RayConfig) -> Any:
         health_check_period_s=2,
         health_check_timeout_s=10,
         graceful_shutdown_timeout_s=config.drain_timeout,
-        ray_actor_options={"num_cpus": ray.cpus, "num_gpus": ray.gpus},
+        **placed,
     ).bind()
+
+
+def _with_ranks(library: Any, config: ServeConfig, split: Split) -> ServeConfig:
+    """In a replica: its own ranks are ready to be started, wherever its engine will be."""
+    mine, theirs = Pipe()
+    path = str(store.locate(config.model, settings.load()))
+    RayRanks(library, split, path, str(config.options["device"]), mine)
+    launcher = PipeLauncher(theirs, library.util.get_node_ip_address())
+    return replace(config, options={**config.options, "launcher": launcher})
 
 
 def deploy(config: ServeConfig, ray: RayConfig) -> None:

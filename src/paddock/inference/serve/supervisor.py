@@ -86,10 +86,11 @@ class Supervisor:
             self._changed.clear()
             await self._changed.wait()
 
-    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
+    async def generate(self, ask: Ask, timeout: float) -> AsyncGenerator[Event, None]:
         """The events of one request. Leaving the loop early cancels it.
 
-        Raises ApiError: 503 if there is no worker or it dies, 400 if the engine refuses.
+        Raises ApiError: 503 if there is no worker, it dies or there is no end after ``timeout``
+        seconds, 400 if the engine refuses.
         """
         if not self.ready:
             raise unavailable("the model is not loaded yet", retry_after=5)
@@ -98,15 +99,20 @@ class Supervisor:
         self._waiting[number] = events
         self._outbox.put(encode("add", number=number, ask=ask.to_dict()))
         left = ask.n
+        late = unavailable(f"the answer was not there after {round(timeout, 1):g} s")
+        # One timer for the answer: one for each token (wait_for) costs as much as sending it.
+        timer = asyncio.get_running_loop().call_later(timeout, events.put_nowait, late)
         try:
             while left:
                 event = await events.get()
                 if isinstance(event, ApiError):
-                    left = 0
+                    # Whoever refused or died does not compute it any more.
+                    left = left if event is late else 0
                     raise event
                 left -= event.finish is not None
                 yield event
         finally:
+            timer.cancel()
             self._waiting.pop(number, None)
             if left:
                 self._outbox.put(encode("cancel", number=number))

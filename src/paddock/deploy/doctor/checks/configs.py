@@ -84,6 +84,20 @@ def recomputes_everything(subject: Subject, args: Mapping[str, str]) -> Iterator
 
 
 @check
+def longer_than_answers(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
+    """A cache of ``seq_length`` positions, ``least`` or more, where texts end at half of it.
+
+    ``below`` (a version of MindFormers) narrows it down.
+    """
+    for config in subject.all_configs if _version_fits(subject, args) else ():
+        length, end = config.number("seq_length"), config.number("max_decode_length")
+        if config.on("use_past") and length and end and max(int(args["least"]), 2 * end) <= length:
+            said = config.said("seq_length", "max_decode_length")
+            values = {"file": config.path, "end": str(end)}
+            yield Evidence(said, config.where("seq_length"), values)
+
+
+@check
 def device_memory_above_chip(subject: Subject, args: Mapping[str, str]) -> Iterator[Evidence]:
     """``max_device_memory`` beyond what the smallest chip has."""
     sizes = [n.device_memory_mb for n in subject.ascend.npus if n.device_memory_mb]

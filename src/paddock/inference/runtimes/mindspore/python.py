@@ -30,7 +30,7 @@ def find_python(asked: str | Path | None, runner: Runner | None = None) -> str:
             raise DeviceError(
                 f"there is no Python at {path}", hint="name an interpreter: --mindspore-python PATH"
             )
-        return str(path)
+        return str(path.absolute())  # the worker runs in a folder of its own
     if all(importlib.util.find_spec(name) is not None for name in NEEDED):
         return sys.executable
     if (runner or LocalRunner()).run(["python3", "-c", _HAS_BOTH]).ok:

@@ -36,6 +36,7 @@ class Session:
         self.model: Any = None
         self.seq_length = self.batch_size = 0
         self.use_past = False
+        self.gathers = False
         self.first = True
         self.profiler: Any = None
         self.versions: dict[str, str] = {}
@@ -52,6 +53,8 @@ class Session:
         self.model, missing = _model(asked, rank)
         self.seq_length, self.batch_size = values["seq_length"], values["batch_size"]
         self.use_past = values["use_past"]
+        # Later ones gather the last position by operators that CPUs do not have.
+        self.gathers = number < (1, 1)
         return {
             "versions": dict(self.versions, python=".".join(map(str, sys.version_info[:3]))),
             "standins": standins,
@@ -112,17 +115,15 @@ class Session:
     def _forward(self, ids: Any, lengths: Any, wanted: list[int]) -> dict[str, Any]:
         mindspore = sys.modules["mindspore"]
         began = time.perf_counter()
-        out = self.model(
-            mindspore.Tensor(ids), batch_valid_length=mindspore.Tensor(lengths.reshape(1, -1))
-        )
+        given = {}
+        if self.gathers:
+            given["batch_valid_length"] = mindspore.Tensor(lengths.reshape(1, -1))
+        out = self.model(mindspore.Tensor(ids), **given)
         logits = _first(out).asnumpy()
         logits = logits.reshape(-1, logits.shape[-1])
-        if (
-            len(logits) > self.batch_size
-        ):  # versions that do not gather the last position themselves
-            logits = logits[
-                [slot * ids.shape[1] + length - 1 for slot, length in enumerate(lengths)]
-            ]
+        if len(logits) > self.batch_size:
+            last = [slot * ids.shape[1] + length - 1 for slot, length in enumerate(lengths)]
+            logits = logits[last]
         return _answer(logits[wanted], {"seconds": time.perf_counter() - began})
 
 

@@ -44,7 +44,15 @@ class Meeting:
 
 
 class Launcher(Protocol):
-    """Starts the ranks, and starts them again whenever they end without having been told to."""
+    """Starts the ranks, and starts them again whenever they end without having been told to.
+
+    ``host`` is the address at which they find this process.
+    """
+
+    @property
+    def host(self) -> str:
+        """See above."""
+        ...
 
     def start(self, meeting: Meeting) -> None:
         """Begins to start them; they come to ``meeting``."""
@@ -65,9 +73,7 @@ class GroupRuntime:
     After RanksLost the cache is empty, and every step raises it until ``recover`` was called.
     """
 
-    decode_path = "torch"
     limits: Limits
-    dtype: str
 
     def __init__(
         self,
@@ -75,9 +81,8 @@ class GroupRuntime:
         launcher: Launcher,
         options: Mapping[str, Any],
         config: ModelConfig,
-        host: str = "127.0.0.1",
     ) -> None:
-        """Starts the ranks and waits until all have loaded. ``host``: the address to listen on.
+        """Starts the ranks and waits until all have loaded.
 
         ``options`` and ``config`` are ``wire.Begin``'s. Raises what a rank's loading raised, and
         RanksLost if they cannot be started.
@@ -96,14 +101,14 @@ class GroupRuntime:
         self._failure: PaddockError | None = None
         self._answer: Message | None = None
         self._changed = threading.Condition()
-        self._listener = socket.create_server((host, 0), backlog=split.size)
+        self._listener = socket.create_server((launcher.host, 0), backlog=split.size)
         self._secret = secrets.token_hex(16)
         # Whoever forgets to close would wait at his end for ranks that wait for him.
         atexit.register(self.close)
         for target in (self._accept, self._watch):
             threading.Thread(target=target, daemon=True, name="paddock-ranks").start()
         try:
-            launcher.start(Meeting(host, self._listener.getsockname()[1], self._secret))
+            launcher.start(Meeting(launcher.host, self._listener.getsockname()[1], self._secret))
             self.recover()
         except BaseException:
             self.close()
@@ -137,7 +142,7 @@ class GroupRuntime:
                     continue
                 self._changed.wait(0.2)
             self._seen = self._round
-            self.limits, self.dtype = self.reports[0].limits, self.reports[0].dtype
+            self.limits = self.reports[0].limits
 
     def close(self) -> None:
         """See Runtime."""
@@ -297,11 +302,12 @@ class GroupRuntime:
             now = time.monotonic()
             late, before = now - before - wire.BEAT_S / 2, now
             with self._changed:
+                most = wire.SILENCE_S if self._state == "ready" else wire.LOADING_SILENCE_S
                 for rank in list(self._links):
                     self._heard[rank] += max(0.0, late)
-                    if now - self._heard[rank] > wire.SILENCE_S:
+                    if now - self._heard[rank] > most:
                         where = self._places[rank]
-                        self._lose(f"rank {rank} on {where} said nothing for {wire.SILENCE_S:g} s")
+                        self._lose(f"rank {rank} on {where} said nothing for {most:g} s")
                         break
 
 

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 OPTIONS = ("tp", "pp", "nnodes", "node_rank", "rdzv_endpoint", "launcher")
 """What only several ranks have."""
 
-SINGLE_ONLY = ("graphs", "compiled", "kv", "instructions")
-"""What only one process has: NCCL inside recorded steps was never tried here."""
-
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -67,15 +64,9 @@ def open_group(
             f"this is host {group.nodes.rank}, which only lends its cards",
             hint="the first host (--node-rank 0) answers",
         )
-    for name in SINGLE_ONLY:
-        if options.get(name) is not None:
-            raise UsageError(
-                f"{name} is {options[name]!r}, which several ranks do not have", hint="leave it out"
-            )
     group.split.check(checkpoint.config())
     launcher = group.launcher or ElasticLauncher(orders(group, str(checkpoint.path), device))
-    host = group.nodes.address if group.nodes.count > 1 else "127.0.0.1"
-    return GroupRuntime(group.split, launcher, options, checkpoint.config(), host)
+    return GroupRuntime(group.split, launcher, options, checkpoint.config())
 
 
 def join(group: Group, model: str, device: str = "auto") -> None:
@@ -103,6 +94,7 @@ class ElasticLauncher:
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
+        self.host = orders.nodes.address if orders.nodes.count > 1 else "127.0.0.1"
         self._process: Any = None
         self._pipe: Connection | None = None
 

@@ -23,6 +23,9 @@ BEAT_S = 1.0
 SILENCE_S = 6.0
 """A rank that said nothing for so long is lost: its host, its network, or the process stopped."""
 
+LOADING_SILENCE_S = 60.0
+"""The same while it loads: reading a large file may keep a process from everything else."""
+
 HELLO_LIMIT = 1 << 12
 """Bytes of the first message, from somebody who may be anybody."""
 
@@ -53,12 +56,15 @@ class Begin(msgspec.Struct, tag=True):
 
 
 class Ready(msgspec.Struct, tag=True):
-    """A rank has loaded its part. Seconds; bytes of its weights; bytes resident now and at most."""
+    """A rank has loaded its part, in ``load_s`` seconds.
+
+    Bytes: of its weights and tables; resident before it began, and at most since then.
+    """
 
     limits: Limits
     load_s: float
     weight_bytes: int
-    resident_bytes: int
+    before_bytes: int
     peak_bytes: int
     device: str
     dtype: str

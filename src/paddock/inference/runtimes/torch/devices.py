@@ -46,12 +46,19 @@ class Device:
         if the weights then take at most half of ``available`` bytes, else bf16 (slower on such a
         CPU, but half the size, with fp32's range).
         """
-        if asked in DTYPES:
-            return asked
-        if asked != "auto":
+        if asked != "auto" and asked not in DTYPES:
             raise UsageError(f"dtype is {asked!r}", hint="use auto, bf16, fp16 or fp32")
+        if asked != "auto":
+            # Other devices compute in what they have no units for, slowly; an NPU's kernels fail.
+            if self.kind == "npu" and asked not in self.native:
+                raise DeviceError(
+                    f"this NPU has no {asked} kernels", hint=f"use {' or '.join(self.native)}"
+                )
+            return asked
         if config.dtype in self.native:
             return config.dtype
+        if "fp32" not in self.native:
+            return self.native[0]
         if config.n_params() * 4 <= available // 2:
             return "fp32"
         return self.native[0] if self.native[0] != "fp32" else "bf16"
@@ -113,7 +120,7 @@ def _cuda(index: int) -> Device:
 
 
 def _npu(index: int) -> Device:
-    """Unverified on hardware. 310P multiplies fp16 only, the 910 family from 910B on bf16 too."""
+    """Unverified on hardware."""
     try:
         torch_npu = importlib.import_module("torch_npu")
     except (ImportError, OSError, RuntimeError) as cause:
@@ -124,20 +131,24 @@ def _npu(index: int) -> Device:
     npu = torch_npu.npu
     if index >= npu.device_count():
         raise DeviceError(f"npu:{index} does not exist", hint=f"there are {npu.device_count()}")
-    chip = str(npu.get_device_name(index))
-    native = (
-        ("fp16", "fp32")
-        if chip.startswith(("Ascend310", "Ascend910A", "Ascend910Pro"))
-        else (
-            "bf16",
-            "fp16",
-            "fp32",
-        )
-    )
+    native = npu_dtypes(str(npu.get_device_name(index)))
     free, _ = npu.mem_get_info(index)
     handle = torch.device("npu", index)
     capture = _capture(npu, "NPUGraph", handle)
     return Device("npu", handle, native, int(free), npu_ops(torch_npu), capture, "hccl")
+
+
+def npu_dtypes(chip: str) -> tuple[str, ...]:
+    """What a chip of this name computes in, best first; names as ``npu.get_device_name`` has them.
+
+    The 310 family has fp16 only (vllm-ascend's notes on 310P), the first 910 no bf16. Careful:
+    "Ascend910B" without a digit is how CANN calls a 910 of the first generation.
+    """
+    if chip.startswith("Ascend310"):
+        return ("fp16",)
+    if chip == "Ascend910B" or chip.startswith(("Ascend910A", "Ascend910Pro")):
+        return ("fp16", "fp32")
+    return ("bf16", "fp16", "fp32")
 
 
 _TRIALS = 3

@@ -7,7 +7,7 @@ import json
 import secrets
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -75,8 +75,9 @@ class VllmSupervisor:
             self._changed.clear()
             await self._changed.wait()
 
-    async def generate(self, ask: Ask) -> AsyncGenerator[Event, None]:
+    async def generate(self, ask: Ask, timeout: float) -> AsyncGenerator[Event, None]:
         """See Backend."""
+        deadline = time.monotonic() + timeout
         if self._http is None or not self.ready:
             raise unavailable("the model is not loaded yet", retry_after=5)
         try:
@@ -85,14 +86,21 @@ class VllmSupervisor:
             raise ApiError(400, str(error), code="unsupported_parameter") from None
         translator = Translator(ask)
         left = ask.n
+        asked = self._http.build_request("POST", "/v1/completions", json=body)
         try:
-            async with self._http.stream("POST", "/v1/completions", json=body) as answer:
+            answer = await asyncio.wait_for(self._http.send(asked, stream=True), timeout)
+            try:
                 if answer.status_code != 200:
                     raise _refusal(answer.status_code, await answer.aread())
-                async for line in answer.aiter_lines():
+                lines = aiter(answer.aiter_lines())
+                while (line := await _next(lines, deadline)) is not None:
                     for event in _events(translator, line):
                         left -= event.finish is not None
                         yield event
+            finally:
+                await answer.aclose()
+        except asyncio.TimeoutError:
+            raise unavailable(f"the answer was not there after {round(timeout, 1):g} s") from None
         except httpx.HTTPError as error:
             raise unavailable(f"vLLM died while it computed this answer: {error}") from None
         if left:
@@ -209,6 +217,14 @@ def _events(translator: Translator, line: str) -> list[Event]:
     if "error" in chunk:
         raise unavailable(f"vLLM: {chunk['error'].get('message')}")
     return list(translator.events(chunk))
+
+
+async def _next(lines: AsyncIterator[str], deadline: float) -> str | None:
+    """The next line, None after the last. Raises asyncio.TimeoutError when the time is up."""
+    try:
+        return await asyncio.wait_for(anext(lines), deadline - time.monotonic())
+    except StopAsyncIteration:
+        return None
 
 
 def _refusal(status: int, body: bytes) -> ApiError:

@@ -41,6 +41,10 @@ MEET_S = 30.0
 """Seconds that the engine's address is tried."""
 
 
+STOP_S = 3.0
+"""Seconds that a rank has to end in order once it is told to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seat:
     """Which rank this is, of how many; ``local`` of ``neighbours`` on this host.
@@ -61,10 +65,8 @@ def run(seat: Seat, split: Split, model: str, device: str, meeting: tuple[str, i
 
     Ends the process with LOST when the engine or another rank is lost.
     """
-    engine = _Engine(_called(meeting[0], meeting[1]))
-    engine.link.send(
-        wire.Hello(meeting[2], seat.rank, seat.size, socket.gethostname(), os.getpid())
-    )
+    hello = wire.Hello(meeting[2], seat.rank, seat.size, socket.gethostname(), os.getpid())
+    engine = _Engine(_called(meeting[0], meeting[1]), hello)
     begin = engine.next()
     if not isinstance(begin, wire.Begin):
         return
@@ -87,8 +89,9 @@ def run(seat: Seat, split: Split, model: str, device: str, meeting: tuple[str, i
 class _Engine:
     """The engine's end: one thread reads, another says that we live, whatever the main one does."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, hello: wire.Hello) -> None:
         self.link = Link(connection)
+        self.link.send(hello)  # before anything else, or we are not listened to
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         for target in (self._read, self._beat):
             threading.Thread(target=target, daemon=True).start()
@@ -102,7 +105,9 @@ class _Engine:
                 message = self.link.receive()
                 self._messages.put(message)
                 if isinstance(message, wire.Stop):
-                    return
+                    # The main thread may wait for ranks that have ended already.
+                    time.sleep(STOP_S)
+                    os._exit(0)
         except (OSError, RanksLost):
             # The main thread may be in an exchange that will never end.
             os._exit(LOST)
@@ -136,7 +141,6 @@ def _load(
 ) -> tuple[TorchRuntime, collectives.Collectives]:
     options: dict[str, Any] = dict(begin.options)
     quant = options.pop("quant", None)
-    started = time.perf_counter()
     whole = open_checkpoint(model)
     _check_same(whole, begin.config, model)
     # A part has fewer rows than there are ids.
@@ -149,9 +153,11 @@ def _load(
     chosen = devices.select(name)
     store = collectives.store_of(*seat.store, f"round{begin.round}", serves=seat.serves_store)
     options["dtype"] = _agreed(store, seat.rank, str(options.get("dtype", "auto")), chosen, part)
-    if options.get("threads") is None and chosen.kind == "cpu":
-        options["threads"] = max(1, len(os.sched_getaffinity(0)) // seat.neighbours)
+    # Of all ranks of this host together, as of a single process.
+    threads = options.get("threads") or len(os.sched_getaffinity(0))
+    options["threads"] = max(1, threads // seat.neighbours)
     ranks = collectives.connect(chosen, store, split, seat.rank)
+    started, (before, _) = time.perf_counter(), resident_bytes()
     runtime = build(
         part,
         device=name,
@@ -162,10 +168,10 @@ def _load(
         **options,
     )
     took = time.perf_counter() - started
-    resident, peak = resident_bytes()
+    _, peak = resident_bytes()
     weights = sum(t.nbytes for t in (*runtime.model.parameters(), *runtime.model.buffers()))
     engine.link.send(
-        wire.Ready(runtime.limits, took, weights, resident, peak, name, options["dtype"])
+        wire.Ready(runtime.limits, took, weights, before, peak, name, options["dtype"])
     )
     return runtime, ranks
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import serverkit
@@ -249,6 +249,7 @@ REPORTS = st.builds(
 )
 
 
+@settings(deadline=None)  # machines may be slow
 @given(REPORTS)
 def test_a_report_comes_back_from_json(report: Report) -> None:
     text = report.to_json()
