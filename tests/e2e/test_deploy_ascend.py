@@ -59,7 +59,7 @@ def host(desk: Desk, images: Path) -> Iterator[SimulatedHost]:
     yield made
 
 
-def test_up_killed_resumed_again_and_down(desk: Desk, host: SimulatedHost) -> None:
+def test_a_plan_a_taken_port_and_the_missing_library(desk: Desk, host: SimulatedHost) -> None:
     before = snapshot.take(host)
     planned = desk.paddock("plan")
     assert planned.returncode == 0, planned.stderr
@@ -79,6 +79,13 @@ def test_up_killed_resumed_again_and_down(desk: Desk, host: SimulatedHost) -> No
     inside = desk.inside(host, PORT)
     broken = inside.run(["npu-smi", "info"])
     assert (broken.exit_code, MISSING in broken.stderr) == (127, True), broken
+
+
+@pytest.mark.slow
+def test_up_killed_resumed_again_and_down(desk: Desk, host: SimulatedHost) -> None:
+    before = snapshot.take(host)
+    inside = desk.inside(host, PORT)
+    desk.killed("ssh.server")
 
     # Killed in the middle of a step, then between two.
     desk.killed("python.environment", "begin")
