@@ -113,7 +113,8 @@ if [ -n "$start" ]; then
   printf '#!/bin/sh\nexec sh %s/supervise %s\n' "$folder" "$folder" >"$start/50-$name"
   chmod 755 "$start" "$start/50-$name"
 fi
-before=$(wc -c <"$folder/log" 2>/dev/null || echo 0)
+: >>"$folder/log" # a redirection from a file that is not there is the shell's own complaint
+before=$(wc -c <"$folder/log")
 away=$(command -v setsid || command -v nohup)
 "$away" sh "$folder/supervise" "$folder" >/dev/null 2>&1 </dev/null &
 waited=0
