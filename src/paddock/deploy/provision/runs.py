@@ -17,8 +17,8 @@ TIMEOUT = 900.0
 """Seconds for the program: the first operator on an NPU is compiled."""
 
 # The program takes seconds to minutes, so that it ran is remembered, with everything it stood on:
-# the distributions' versions, CANN's, and the device nodes. Some of these files are never there: the
-# key must be the same under "set -e", where the first missing one would end the list.
+# the distributions' versions, CANN's, and the device nodes. Some of these files are never there,
+# and under "set -e" the first missing one would end the list.
 _KEY = r"""
 key() {
   { printf '%s\n' "$program"; ls -d "$prefix"/lib/python3*/site-packages/*.dist-info || :
