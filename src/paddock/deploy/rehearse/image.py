@@ -32,7 +32,7 @@ def build(folder: Path, release: str = "") -> Path:
     if not machine.run(["sh", "-c", "command -v mmdebstrap"]).ok:
         raise RehearsalError(
             "there is no program to make a base image with",
-            hint="Debian and Ubuntu: apt-get install mmdebstrap; or name an image's tar file",
+            hint="Debian and Ubuntu: apt-get install mmdebstrap",
         )
     own = release_of("VERSION_CODENAME")
     if not release or release_of("ID") != "debian":
@@ -41,7 +41,7 @@ def build(folder: Path, release: str = "") -> Path:
     if not sources:
         raise RehearsalError(
             f"this machine's apt has no source for {release!r}: no base image can be made",
-            hint="name an image's tar file instead",
+            hint="a line for it in /etc/apt/sources.list.d, and apt-get update",
         )
     hook = resources.files("paddock.deploy.rehearse") / "files" / "image-hook.sh"
     key = hashlib.sha256("\n".join([*PACKAGES, *sources, hook.read_text("utf-8")]).encode())
@@ -66,8 +66,8 @@ def build(folder: Path, release: str = "") -> Path:
     if not output.ok:
         part.unlink(missing_ok=True)
         raise RehearsalError(
-            f"mmdebstrap could not make the base image: {output.stderr.strip()[-600:]}",
-            hint="it fetches from this machine's apt sources: try apt-get update",
+            f"mmdebstrap could not make the base image {release}: {output.stderr.strip()[-600:]}",
+            hint=f"it fetches {release} from where this machine's apt fetches: is it there?",
         )
     part.rename(image)
     return image

@@ -28,7 +28,7 @@ PROGRAMS = (
     "ssh-keygen:openssh-client",
 )
 ASCEND = ("gcc:gcc libc6-dev",)
-ENGINE = ("dockerd:docker.io", "iptables:iptables", "python3:python3")
+ENGINE = ("dockerd:docker.io", "iptables:iptables", "mmdebstrap:mmdebstrap", "python3:python3")
 
 
 def missing(machine: Runner, *, ascend: bool, engine: bool) -> list[str]:

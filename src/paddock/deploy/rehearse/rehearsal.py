@@ -10,7 +10,7 @@ from pathlib import Path
 
 from paddock.deploy.host import probe
 from paddock.deploy.plan import Applied, Deployment, HostPlan, decide
-from paddock.deploy.plan.events import Tell, nobody
+from paddock.deploy.plan.events import Event, Tell, nobody
 from paddock.deploy.plan.fleet import Failure, Result
 from paddock.deploy.rehearse import image, model, needs, recorded, snapshot, standins, store
 from paddock.deploy.rehearse.host import SimulatedHost
@@ -115,7 +115,7 @@ class Rehearsal:
             stack = self._stack(entry, site.runner(host))
             standins.make(host.folder / "tree" / ARTIFACTS.lstrip("/"), stack)
             if self._of(entry).container.engine != "none":
-                host.load_images(self._images(stack))
+                host.load_images(self._images(stack, entry.name))
             stand_ins += _mounts(self._of(entry), host)
             override = _without_stood_in(entry.override)
             address = f"ssh://root@{host.address}"
@@ -135,11 +135,17 @@ class Rehearsal:
         )
         return Report(tuple(self._play(site, deployment)), tuple(stand_ins))
 
-    def _images(self, stack: Stack | None) -> Path:
+    def _images(self, stack: Stack | None, host: str) -> Path:
         """An engine's data with a base image that has the Python of the stack."""
         python = stack.version("python") if stack else None
-        tar = image.build(self.cache / "images", _release(python))
-        return store.template({IMAGE: tar}, self.cache)
+        release = _release(python)
+        # The first time it takes long enough to wonder.
+        text = f"the base image of Debian {release}".rstrip() + ", made once and kept"
+        self.tell(Event(host, "begin", "rehearse.image", text))
+        tar = image.build(self.cache / "images", release)
+        kept = store.template({IMAGE: tar}, self.cache)
+        self.tell(Event(host, "done", "rehearse.image", text))
+        return kept
 
     def _stack(self, entry: HostEntry, runner: Runner) -> Stack | None:
         mine, facts = self._of(entry), probe.read(runner)
