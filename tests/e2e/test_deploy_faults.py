@@ -145,8 +145,10 @@ def test_cann_with_a_lock_a_wrong_checksum_damage_and_a_full_disk(
     lab: Site, npu: SimulatedHost, tmp_path: Path
 ) -> None:
     """One deployment meets one fault after the other, and goes on after each."""
-    before = snapshot.take(npu)
     deployed = cann(lab, npu, tmp_path)
+    # One package at least is to be installed, whatever this machine has.
+    forget = "sed -i '/^Package: net-tools$/,/^$/d' /var/lib/dpkg/status"
+    assert npu.enter(["sh", "-c", forget]).ok
     before = snapshot.take(npu)
     folder = npu.folder / "tree" / ARTIFACTS.lstrip("/")
     package = next(folder.glob("Ascend-cann-toolkit_*.run"))

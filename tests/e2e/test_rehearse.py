@@ -42,7 +42,7 @@ def test_a_deployment_is_tried_and_nothing_is_left(images: Path, tmp_path: Path)
     report = json.loads(done.stdout)
     (host,) = report["hosts"]
     assert host["failure"] is None, host["failure"]
-    assert {"container", "cann.toolkit", "cann.kernels"} <= set(host["changed"])
+    assert {"container.run", "cann.toolkit", "cann.kernels"} <= set(host["changed"])
     assert (host["again"], host["left"]) == ([], [])
     devices = next(check for check in host["checks"] if check["name"] == "devices")
     assert devices["status"] == "unverified", "nothing is claimed of cards that are not there"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from test_provision_steps import EVERYTHING
 
 from paddock._version import __version__
 from paddock.deploy import stackfile
@@ -70,6 +72,30 @@ def test_steps_by_what_is_wished_for() -> None:
     assert ids == ["serve.model", "serve.command", "serve.process"]
     assert serve.steps(context("serve: {enabled: false}")) == []
     assert "serve.model" not in [s.id for s in serve.steps(context("model: /models/x"))]
+
+
+def test_mindspores_server_has_an_environment_beside() -> None:
+    of = EVERYTHING["notes"]  # Python 3.9, which Paddock does not run on
+    found = {step.id: step for step in serve.steps(of)}
+    assert list(found)[-5:] == [
+        "serve.interpreter",
+        "serve.environment",
+        "serve.paddock",
+        "serve.command",
+        "serve.process",
+    ]
+    assert "3.9" not in found["serve.environment"].title
+    words = serve.command(of)
+    assert words[0] == of.server != of.interpreter
+    assert words[words.index("--runtime") + 1] == "mindspore"
+    assert words[words.index("--mindspore-python") + 1] == of.interpreter
+
+
+def test_vllm_is_started_from_its_own_environment() -> None:
+    of = replace(EVERYTHING["notes"], stack=replace(EVERYTHING["notes"].stack, framework="vllm"))
+    words = serve.command(of)
+    assert words[words.index("--vllm") + 1] == f"{of.environment}/bin/vllm"
+    assert words[0] == of.server
 
 
 def test_no_key_is_shown(tmp_path: Path) -> None:

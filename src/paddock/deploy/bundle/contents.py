@@ -10,11 +10,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Wheels:
-    """Distributions that are installed together: requirements or addresses, bounds, indexes."""
+    """Distributions that are installed together: requirements or addresses, bounds, indexes.
+
+    ``python`` is the release of the environment they are for, None for the bundle's.
+    """
 
     requirements: tuple[str, ...]
     constraints: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
+    python: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,8 @@ def _wheels(machine: Machine, folder: Path, contents: Contents, group: Wheels, l
     """
     words = [*_pip(), "download", "--dest", str(folder / "wheels"), "--only-binary", ":all:"]
     words += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    if contents.python:
-        words += ["--python-version", contents.python, "--implementation", "cp"]
+    if python := group.python or contents.python:
+        words += ["--python-version", python, "--implementation", "cp"]
     for platform in platforms(contents.arch, contents.glibc):
         words += ["--platform", platform]
     if contents.index:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paddock.deploy.container.argv import argv
-from paddock.deploy.container.engine import Found, Image, folder_archive, refused
+from paddock.deploy.container.engine import ANSWER_S, Found, Image, folder_archive, refused
 from paddock.deploy.container.spec import ContainerSpec
 from paddock.deploy.step import Machine
 from paddock.errors import ContainerError, UsageError
@@ -70,7 +70,7 @@ class CommandLineEngine:
                     hint=f"{self.name}'s command line takes none; use a mounted file",
                 )
         variables = "".join(f"{k}={v}\n" for k, v in spec.environment.items())
-        output = self.machine.sh(_WITH_VARIABLES, *words, stdin=variables, timeout=300)
+        output = self.machine.sh(_WITH_VARIABLES, *words, stdin=variables, timeout=ANSWER_S)
         self._check(f"create the container {spec.name}", output)
 
     def start(self, name: str) -> None:
@@ -84,7 +84,7 @@ class CommandLineEngine:
     def make_folder(self, name: str, path: str) -> None:
         """See Engine."""
         words = [self.name, "cp", "-", f"{name}:/"]
-        output = self.machine.run(words, stdin=folder_archive(path), timeout=300)
+        output = self.machine.run(words, stdin=folder_archive(path), timeout=ANSWER_S)
         self._check(f"make {path} in the container {name}", output)
 
     def rename(self, name: str, to: str) -> None:
@@ -97,7 +97,7 @@ class CommandLineEngine:
 
     def logs(self, name: str) -> str:
         """See Engine."""
-        output = self.machine.run([self.name, "logs", "--tail", "50", name])
+        output = self.machine.run([self.name, "logs", "--tail", "50", name], timeout=ANSWER_S)
         return output.stdout + output.stderr
 
     def _found(self, name: str) -> Found | None:
@@ -117,7 +117,7 @@ class CommandLineEngine:
         )
 
     def _inspect(self, words: list[str]) -> dict[str, Any] | None:
-        output = self.machine.run([self.name, *words])
+        output = self.machine.run([self.name, *words], timeout=ANSWER_S)
         missing = output.exit_code != NOT_FOUND and "no such" in output.stderr.lower()
         if missing or "no container with name" in output.stderr.lower():
             return None
@@ -133,7 +133,7 @@ class CommandLineEngine:
         return self._do(action, *words).stdout.split()
 
     def _do(self, action: str, *words: str) -> Output:
-        output = self.machine.run([self.name, *words], timeout=300)
+        output = self.machine.run([self.name, *words], timeout=ANSWER_S)
         self._check(action, output)
         return output
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from paddock.deploy.container.client import CommandLineEngine
-from paddock.deploy.container.engine import Engine
+from paddock.deploy.container.engine import ANSWER_S, Engine
 from paddock.deploy.container.sdk import SdkEngine
 from paddock.deploy.step import Machine
 from paddock.shell import LocalRunner, SshRunner
@@ -48,7 +48,7 @@ def _socket(machine: Machine, engine: str) -> str | None:
     """The path of the engine's socket there; None where it has none."""
     if engine not in _SOCKET or not isinstance(machine.runner, LocalRunner | SshRunner):
         return None
-    output = machine.run(_SOCKET[engine])
+    output = machine.run(_SOCKET[engine], timeout=ANSWER_S)
     address = output.stdout.strip()
     if not output.ok or address.startswith(("tcp:", "ssh:", "fd:", "http")):
         return None

@@ -12,6 +12,9 @@ from typing import Protocol
 from paddock.deploy.container.spec import LABEL, OWNER, ContainerSpec
 from paddock.errors import ContainerError
 
+ANSWER_S = 120
+"""Seconds for one answer of an engine: on a busy machine a container takes its time to start."""
+
 
 @dataclass(frozen=True, slots=True)
 class Image:

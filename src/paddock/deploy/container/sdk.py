@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from paddock.deploy.container.engine import Found, Image, folder_archive, refused
+from paddock.deploy.container.engine import ANSWER_S, Found, Image, folder_archive, refused
 from paddock.deploy.container.spec import ContainerSpec
 
 
@@ -23,9 +23,9 @@ class SdkEngine:
         self.name = name
         with self._asking("connect"):
             if base_url is None:
-                self._client = docker.from_env()
+                self._client = docker.from_env(timeout=ANSWER_S)
             else:
-                self._client = docker.DockerClient(base_url=base_url)
+                self._client = docker.DockerClient(base_url=base_url, timeout=ANSWER_S)
             self._client.ping()
 
     def close(self) -> None:

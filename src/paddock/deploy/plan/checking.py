@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from paddock.deploy.container import ContainerStep
 from paddock.deploy.plan.journal import DONE, Entry
 from paddock.deploy.plan.model import HostPlan, Status, StepPlan
 from paddock.deploy.plan.prepare import Prepared
 from paddock.deploy.step import CONTAINER, HOST, Step
 from paddock.errors import NoProgram, StepFailed, Unreachable
 
-MAKES_CONTAINER = "container"
+MAKES_CONTAINER = ContainerStep.id
 """The id of the step that makes the container: what lies in it comes and goes with it."""
 
 

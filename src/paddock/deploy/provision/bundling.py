@@ -9,7 +9,7 @@ from pathlib import Path
 from paddock.deploy.bundle import Contents, Manifest, Wheels
 from paddock.deploy.provision import wheel
 from paddock.deploy.provision.context import Context
-from paddock.deploy.provision.install import PaddockStep
+from paddock.deploy.provision.install import PaddockStep, beside
 from paddock.deploy.provision.mirrors import base
 from paddock.deploy.provision.packages import PackagesStep
 from paddock.deploy.provision.pip import PipStep, Wanted
@@ -17,9 +17,6 @@ from paddock.deploy.provision.python import environment
 from paddock.deploy.stackfile import Stackfile
 from paddock.deploy.step import Step
 from paddock.errors import UsageError
-
-OLDEST = (3, 10)
-"""The oldest Python that Paddock itself runs in."""
 
 
 def contents(
@@ -51,7 +48,7 @@ def contents(
         python=version,
         glibc=system.libc_version,
         system=f"{system.id or ''}:{system.codename or ''}",
-        wheels=tuple(_wheels(context, steps, work, arch, version)),
+        wheels=tuple(_wheels(context, steps, work, arch)),
         installers=tuple(
             (f.name, f.url) for f in runs if f.component in ("cann", "kernels", "nnal")
         ),
@@ -66,9 +63,7 @@ def contents(
     )
 
 
-def _wheels(
-    context: Context, steps: Sequence[Step], work: Path, arch: str, python: str | None
-) -> Iterator[Wheels]:
+def _wheels(context: Context, steps: Sequence[Step], work: Path, arch: str) -> Iterator[Wheels]:
     for step in steps:
         if isinstance(step, PipStep):
             yield Wheels(
@@ -77,11 +72,10 @@ def _wheels(
                 tuple(dict.fromkeys(each.index for each in step.wanted if each.index)),
             )
         elif isinstance(step, PaddockStep):
-            if python and tuple(map(int, python.split("."))) < OLDEST:
-                continue  # the server cannot run in that environment anyway
             work.mkdir(parents=True, exist_ok=True)
             made = wheel.build(work, arch=arch)
-            yield Wheels((f"paddock[serve] @ {made.resolve().as_uri()}",))
+            apart = beside(context).version if context.apart else None
+            yield Wheels((f"paddock[serve] @ {made.resolve().as_uri()}",), python=apart)
 
 
 def _name(model: str | None) -> str | None:

@@ -9,6 +9,9 @@ from paddock.deploy.resolve.stack import Stack
 from paddock.deploy.stackfile import Stackfile
 from paddock.deploy.step import CONTAINER, HOST
 
+APART = ("mindspore", "vllm")
+"""Frameworks that Paddock's server talks to instead of importing them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -43,5 +46,19 @@ class Context:
 
     @property
     def interpreter(self) -> str:
-        """The Python that runs Paddock and the frameworks on the target."""
+        """The Python that runs the frameworks on the target."""
         return self.python or f"{self.environment}/bin/python"
+
+    @property
+    def apart(self) -> bool:
+        """Whether Paddock's server has an environment beside the framework's.
+
+        MindFormers 1.0 wants a Python older than Paddock bears, and vLLM pins what a server is
+        made of; both compute in processes of their own.
+        """
+        return self.stack is not None and self.stack.framework in APART
+
+    @property
+    def server(self) -> str:
+        """The Python that runs Paddock itself on the target."""
+        return f"{self.folder}/python/serve/bin/python" if self.apart else self.interpreter

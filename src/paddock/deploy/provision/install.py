@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import tempfile
 from collections.abc import Mapping
@@ -11,9 +12,12 @@ from typing import Any
 
 from paddock._version import __version__
 from paddock.deploy.bundle import MANIFEST
-from paddock.deploy.provision import wheel
+from paddock.deploy.provision import python, wheel
 from paddock.deploy.provision.context import Context
 from paddock.deploy.step import HOST, Change, Log, Machine, ScriptStep, State, Step
+
+OLDEST, FETCHED = (3, 10), "3.11"
+"""The oldest Python that Paddock runs on, and the one it takes where it may choose."""
 
 INSTALL_S = 3600.0
 """Seconds for pip: torch alone is two gigabytes."""
@@ -32,10 +36,12 @@ def steps(context: Context) -> list[Step]:
     if context.python is not None:
         return []
     found: list[Step] = []
-    if context.stack is None:  # otherwise the stack's own steps make it
+    if context.apart:
+        found += python.made(context, beside(context), "serve")
+    elif context.stack is None:  # otherwise the stack's own steps make it
         found.append(_environment(context))
     install = PaddockStep(
-        interpreter=context.interpreter,
+        interpreter=context.server,
         folder=context.folder,
         arch=context.host.system.arch or "",
         artifacts=context.artifacts,
@@ -43,6 +49,20 @@ def steps(context: Context) -> list[Step]:
         on=context.place,
     )
     return [*found, install]
+
+
+def beside(context: Context) -> python.Environment:
+    """An environment beside the framework's: of a Python that is there, or else is fetched."""
+    manager = python.manager(context)
+    there = [_minor(each.version) for each in context.inside.pythons if each.version]
+    able = max((each for each in there if each >= OLDEST), default=None)
+    version = f"{able[0]}.{able[1]}" if able and manager == "venv" else FETCHED
+    return python.Environment(str(Path(context.server).parents[1]), manager, version, exact=False)
+
+
+def _minor(version: str) -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _environment(context: Context) -> Step:

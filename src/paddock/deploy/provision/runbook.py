@@ -64,10 +64,10 @@ def runbook(context: Context, steps: Sequence[Step]) -> str:
         lines += ["#", *_comment([f"Versions ({context.stack.level}): {', '.join(versions)}."])]
     lines.append("#")
     lines += [f"# {number:3} {each.id}: {each.title}" for number, each in enumerate(steps, 1)]
-    lines += _HEAD.splitlines()
-    if any(each.on == CONTAINER for each in steps):
-        engine, name = shlex.quote(file.container.engine), shlex.quote(file.container_name)
-        lines += ["", f"engine={engine}", f"container={name}"]
+    inside = any(each.on == CONTAINER for each in steps)
+    engine = shlex.quote(file.container.engine) if inside else ""
+    name = shlex.quote(file.container_name) if inside else ""
+    lines += ["", f"engine={engine}", f"container={name}", *_HEAD.splitlines()]
     for number, each in enumerate(steps, 1):
         lines += _section(number, len(steps), each)
     lines += ["", "[ -n \"$list\" ] || printf '\\nall is as it should be\\n'"]

@@ -44,9 +44,11 @@ def key_file(context: Context) -> str:
 def command(context: Context) -> list[str]:
     """The server's command line."""
     wish = context.file.serve
-    words = [context.interpreter, "-m", "paddock", "serve"]
+    words = [context.server, "-m", "paddock", "serve"]
     if context.file.model is not None:
         words.append(context.file.model)
+    if "--runtime" not in wish.options:
+        words += computes(context)
     words += ["--host", listens(context), "--port", str(wish.port)]
     if wish.api_key_file is not None:
         words += ["--api-key-file", key_file(context)]
@@ -54,6 +56,16 @@ def command(context: Context) -> list[str]:
         # Without a key serve.host is loopback, and so is where the port is published.
         words.append("--insecure")
     return [*words, *wish.options]
+
+
+def computes(context: Context) -> list[str]:
+    """The options that name the runtime of the stack; none where the server finds it by itself."""
+    framework = context.stack.framework if context.stack is not None else None
+    if framework == "mindspore":
+        return ["--runtime", "mindspore", "--mindspore-python", context.interpreter]
+    if framework == "vllm":
+        return ["--runtime", "vllm", "--vllm", f"{context.environment}/bin/vllm"]
+    return []
 
 
 def listens(context: Context) -> str:
@@ -90,14 +102,14 @@ def _url(host: str, port: int) -> str:
 
 def _model(context: Context) -> Step:
     name = shlex.quote(context.file.model or "")
-    paddock = f"{shlex.quote(context.interpreter)} -m paddock"
+    paddock = f"{shlex.quote(context.server)} -m paddock"
     endpoint = context.file.mirrors.hub
     source = f" --endpoint {shlex.quote(endpoint)}" if endpoint else ""
     find = (
         "import json,sys; rows=json.load(sys.stdin)['models']; "
         "sys.exit(not any(r['name']==sys.argv[1] and r['path'] for r in rows))"
     )
-    python = shlex.quote(context.interpreter)
+    python = shlex.quote(context.server)
     return ScriptStep(
         id="serve.model",
         title=f"the model {context.file.model} in the store",
@@ -136,7 +148,7 @@ def _process(context: Context) -> Step:
     values = {
         "folder": f"{context.folder}/serve",
         "unit": f"paddock-{name}",
-        "python": context.interpreter,
+        "python": context.server,
         "url": address(context),
         "seconds": str(READY_S),
         "start": START if context.place == CONTAINER else "",

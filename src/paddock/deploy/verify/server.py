@@ -131,7 +131,7 @@ def _judged(context: Context, place: Place, kind: str, speed: float) -> str:
     """What the speed is worth, or why that cannot be told."""
     options = context.file.serve.options
     output = place.run(
-        *(context.interpreter, "-m", "paddock", "inspect", context.file.model or "demo", "--json")
+        *(context.server, "-m", "paddock", "inspect", context.file.model or "demo", "--json")
     )
     facts = told(output)
     if not output.ok or not isinstance(facts, dict):
@@ -152,6 +152,6 @@ def _ask(
 ) -> list[Any] | str:
     """The answers: code, text, seconds; or why the program that asks did not run."""
     wanted = json.dumps([service.address(context), bodies])
-    output = place.run(context.interpreter, "-I", "-S", "-c", ASK, stdin=wanted)
+    output = place.run(context.server, "-I", "-S", "-c", ASK, stdin=wanted)
     answers = told(output)
     return answers if output.ok and isinstance(answers, list) else reason(output)
