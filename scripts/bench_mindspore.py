@@ -2,12 +2,14 @@
 """Measures why a MindFormers program makes 1.3 or 10 tokens a second: use_past and seq_length.
 
     scripts/bench_mindspore.py OUT --python PATH [--seq-length N]... [--new-tokens N] [--rounds N]
+                               [--threads N] [--only-lengths]
 
 Makes a random model with heads of Llama 2's size, opens it natively and in MindFormers in several
 ways, and lets them take turns, so that a busy machine slows all of them alike. For each it prints
 the median of processor seconds and of wall seconds per token after the first (processor time,
 because that of one thread hardly depends on who else runs), and writes all samples to
-OUT/result.json. Every way should choose the same tokens. PATH is a Python that has both packages.
+OUT/result.json. Every way should choose the same tokens. PATH is a Python that has both packages;
+--only-lengths leaves out pynative mode and float16.
 """
 
 from __future__ import annotations
@@ -76,12 +78,10 @@ def ways(model: Path, asked: argparse.Namespace, stack: ExitStack) -> list[Way]:
                 "use_past": past,
             }
     short = {"max_seq_len": lengths[0], "use_past": True}
-    wishes[f"MindFormers, seq_length {lengths[0]}, use_past True, pynative"] = short | {
-        "mode": "pynative"
-    }
-    wishes[f"MindFormers, seq_length {lengths[0]}, use_past True, float16"] = short | {
-        "dtype": "fp16"
-    }
+    name = f"MindFormers, seq_length {lengths[0]}, use_past True"
+    if not asked.only_lengths:
+        wishes[f"{name}, pynative"] = short | {"mode": "pynative"}
+        wishes[f"{name}, float16"] = short | {"dtype": "fp16"}
     found = []
     for name, wish in wishes.items():
         options = {"runtime": "mindspore", "python": asked.python, "dtype": "fp32"} | wish
@@ -116,6 +116,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--new-tokens", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only-lengths", action="store_true")
     asked = parser.parse_args(arguments)
     model = asked.out / "model"
     if not model.exists():
