@@ -7,6 +7,7 @@ updates. What a replica does is what ``paddock serve`` does on one machine.
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from dataclasses import dataclass, replace
 from multiprocessing import Pipe
@@ -118,15 +119,8 @@ def deploy(config: ServeConfig, ray: RayConfig) -> None:
     be deployed.
     """
     library = _library()
-    try:
-        if not library.is_initialized():
-            address = None if ray.address == "local" else ray.address
-            library.init(address=address, logging_level="warning", include_dashboard=False)
-    except ConnectionError as error:
-        raise PaddockError(
-            f"there is no Ray cluster at {ray.address}: {error}",
-            hint="start one with ray start --head, or use --ray-address local",
-        ) from None
+    if not library.is_initialized():
+        _connect(library, ray.address)
     # The proxies do what is left to them; addresses and keys were checked by ServeConfig.
     library.serve.start(
         proxy_location="EveryNode", http_options={"host": config.host, "port": config.port}
@@ -137,6 +131,25 @@ def deploy(config: ServeConfig, ray: RayConfig) -> None:
         library.serve.run(deployment(inner, ray), name=APPLICATION, route_prefix="/")
     except RuntimeError as error:
         raise PaddockError(f"Ray Serve could not deploy: {error}") from None
+
+
+def _connect(library: Any, address: str) -> None:
+    """Joins the cluster at ``address``. Raises PaddockError if there is none."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if colon:
+            # Ray itself tries for minutes before it says that nobody listens.
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        library.init(
+            address=None if address == "local" else address,
+            logging_level="warning",
+            include_dashboard=False,
+        )
+    except (OSError, ValueError) as error:
+        raise PaddockError(
+            f"there is no Ray cluster at {address}: {error}",
+            hint="start one with ray start --head, or use --ray-address local",
+        ) from None
 
 
 def run(config: ServeConfig, ray: RayConfig, *, detach: bool = False) -> None:
