@@ -101,6 +101,31 @@ def test_who_comes_back_follows_the_same_job(machine: Machine, tmp_path: Path) -
     assert "end" in second
 
 
+# Between two looks of who follows, the job ends: its code is there and its process is not.
+ENDS_WHILE_LOOKED_AT = """#!/bin/sh
+case $1 in
+*/pid)
+  while [ ! -e "${1%pid}rc" ]; do sleep 0.05; done
+  echo 99999999 # more than any system gives
+  ;;
+*) exec /bin/cat "$@" ;;
+esac
+"""
+
+
+def test_a_job_that_ends_while_it_is_looked_at_was_not_killed(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shim = tmp_path / "tools" / "cat"
+    shim.parent.mkdir()
+    shim.write_text(ENDS_WHILE_LOOKED_AT)
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:/usr/local/bin:/usr/bin:/bin")
+    lines: list[str] = []
+    machine.follow("job", "echo one; sleep 1", step="s", timeout=60, log=lines.append)
+    assert lines == ["one"]
+
+
 def test_a_killed_job_is_said_so(machine: Machine, tmp_path: Path) -> None:
     pid = tmp_path / "paddock" / "jobs" / "job" / "pid"
 

@@ -39,8 +39,8 @@ chmod "$mode" "$part"
 mv -f "$part" "$path"
 """
 
-# The command's own group is what a timeout ends. rc is written last, by a rename: it is whole or
-# not there. A job whose pid is gone without rc was killed (or the machine restarted).
+# The command's own group is what a timeout ends. rc is written last; it and pid by a rename: they
+# are whole or not there. A job whose pid is gone without rc was killed (or the machine restarted).
 _START = r"""
 set -eu
 folder=$1 seconds=$2
@@ -60,7 +60,8 @@ limit=
 if command -v timeout >/dev/null; then limit="timeout -k 10 $seconds"; fi
 if command -v setsid >/dev/null; then away=setsid; else away=nohup; fi
 $away sh -c '
-  echo $$ >"$1/pid"
+  echo $$ >"$1/pid.new"
+  mv "$1/pid.new" "$1/pid"
   $2 sh -eu "$1/script" >"$1/log" 2>&1 </dev/null
   echo $? >"$1/rc.new"
   mv "$1/rc.new" "$1/rc"
@@ -68,6 +69,7 @@ $away sh -c '
 echo started
 """
 
+# The process first and rc after it: a job may end in between, and has then written rc.
 _FOLLOW = r"""
 folder=$1 from=$2
 waited=0
@@ -77,9 +79,9 @@ while [ "$waited" -lt 10 ]; do
   waited=$((waited + 1))
   sleep 0.2 2>/dev/null || sleep 1
 done
-if [ -e "$folder/rc" ]; then state=$(cat "$folder/rc")
-elif [ ! -e "$folder/pid" ] || kill -0 "$(cat "$folder/pid")" 2>/dev/null; then state=running
-else state=gone; fi
+state=running
+if [ -e "$folder/pid" ] && ! kill -0 "$(cat "$folder/pid")" 2>/dev/null; then state=gone; fi
+if [ -e "$folder/rc" ]; then state=$(cat "$folder/rc"); fi
 echo "$state"
 tail -c +$((from + 1)) "$folder/log" 2>/dev/null | head -c 1000000
 """
