@@ -122,9 +122,14 @@ def deploy(config: ServeConfig, ray: RayConfig) -> None:
     if not library.is_initialized():
         _connect(library, ray.address)
     # The proxies do what is left to them; addresses and keys were checked by ServeConfig.
-    library.serve.start(
-        proxy_location="EveryNode", http_options={"host": config.host, "port": config.port}
-    )
+    http = {"host": config.host, "port": config.port}
+    try:
+        library.serve.start(proxy_location="EveryNode", http_options=http)
+    except library.exceptions.RayError as error:
+        raise PaddockError(
+            f"Ray Serve's proxies did not start: {error}",
+            hint="the cluster is overloaded or the port taken; ray status says more",
+        ) from None
     # Replicas are reached through the proxies only.
     inner = replace(config, host="127.0.0.1", insecure=False)
     try:
