@@ -59,7 +59,7 @@ def _failed(error: PaddockError) -> bytes:
 class _Loop:
     def __init__(self, pipe: Connection, llm: LLM) -> None:
         self._pipe = pipe
-        # Connection.poll makes a selector each time, which costs a tenth of a small model's step.
+        # Connection.poll makes a selector each time: 8 % of this thread with the built-in model.
         self._incoming = select.poll()
         self._incoming.register(pipe.fileno(), select.POLLIN)
         self._engine = llm.engine
