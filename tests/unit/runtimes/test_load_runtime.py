@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +97,24 @@ def test_what_is_loaded_runs(runtime: str, quant: str | None, no_accelerator: No
     assert loaded.limits.max_batch == 2
     assert type(loaded).__name__ == {"native": "NativeRuntime", "torch": "TorchRuntime"}[runtime]
     loaded.close()
+
+
+def test_a_torch_that_a_backend_breaks_is_a_clear_error(tmp_path: Path) -> None:
+    """What torch_npu does to ``import torch`` where there is no CANN."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(
+        "try:\n    raise OSError('libhccl.so: cannot open shared object file')\n"
+        "except OSError as error:\n    raise RuntimeError('Failed to load torch_npu') from error\n"
+    )
+    program = "from paddock.inference.runtimes.load import _import_torch; _import_torch()"
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert "DeviceError: torch cannot be imported: libhccl.so: cannot open" in last
+    assert "TORCH_DEVICE_BACKEND_AUTOLOAD=0" in last

@@ -72,6 +72,7 @@ def load_runtime(
         from paddock.inference.runtimes.native.build import build as build_native
 
         return build_native(checkpoint, **options)
+    _import_torch()
     from paddock.inference.runtimes.torch.build import build as build_torch
 
     return build_torch(checkpoint, **options)
@@ -94,6 +95,7 @@ def _load_group(
             )
     if not _has_torch():
         raise MissingExtra("torch", "torch")
+    _import_torch()
     if quant not in (None, "int4", "int8", "fp8"):
         raise UsageError(f"quant is {quant!r}", hint="use int4, int8 or fp8, or leave it out")
     return open_group(checkpoint, group, quant=quant, **options)
@@ -140,6 +142,7 @@ def best_device() -> str:
     """
     if not any(Path(path).exists() for path in _ACCELERATORS) or not _has_torch():
         return "cpu"
+    _import_torch()
     from paddock.inference.runtimes.torch import devices
 
     return devices.select("auto").kind
@@ -150,6 +153,33 @@ def _has_torch() -> bool:
         return importlib.util.find_spec("torch") is not None
     except ModuleNotFoundError:
         return False
+
+
+def _import_torch() -> None:
+    """Imports torch, which imports every installed backend: torch_npu breaks it without CANN.
+
+    Raises DeviceError that names the deepest reason.
+    """
+    try:
+        importlib.import_module("torch")
+    except ImportError as error:
+        if error.name == "torch":
+            raise MissingExtra("torch", "torch") from error
+        raise _broken(error) from error
+    except (RuntimeError, OSError) as error:
+        raise _broken(error) from error
+
+
+def _broken(error: BaseException) -> DeviceError:
+    deepest = error
+    while deepest.__cause__ is not None:
+        deepest = deepest.__cause__
+    said = str(deepest).strip("'").splitlines()
+    return DeviceError(
+        f"torch cannot be imported: {said[0] if said else type(deepest).__name__}",
+        hint="source CANN's set_env.sh where that is torch_npu's library; to do without torch_npu: "
+        "export TORCH_DEVICE_BACKEND_AUTOLOAD=0; paddock doctor says more",
+    )
 
 
 def _say_once(message: str) -> None:
