@@ -5,7 +5,6 @@ Gigabytes and minutes: not in the default run of end-to-end tests.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -62,8 +61,6 @@ def test_mindspore_with_mindformers(tmp_path: Path) -> None:
 
 def test_torch_with_torch_npu(tmp_path: Path) -> None:
     """Without the chip the last step must fail, and say why."""
-    if shutil.which("uv") is None:
-        pytest.skip("uv is not installed")
     found = stack("torch", "ascend", "910b")
     of = context(found, tmp_path, "uv")
     machine = Machine(LocalRunner(), str(tmp_path))

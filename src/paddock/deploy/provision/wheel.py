@@ -66,8 +66,9 @@ def _name(path: Path) -> str:
 
 
 def _metadata() -> str:
-    """What pip must know: as installed here."""
-    text = metadata.distribution("paddock").read_text("METADATA")
+    """What pip must know: as installed here, or as a source tree that was built in has it."""
+    found = metadata.distribution("paddock")
+    text = found.read_text("METADATA") or found.read_text("PKG-INFO")
     if text is None:
         raise UsageError(
             f"the Paddock in {sys.prefix} has no metadata, so no wheel can be made of it",
