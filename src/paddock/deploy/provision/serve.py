@@ -8,7 +8,7 @@ import shlex
 from paddock.deploy.provision import environment, install
 from paddock.deploy.provision.context import Context
 from paddock.deploy.provision.keys import KeyFileStep
-from paddock.deploy.provision.service import START, SUPERVISOR
+from paddock.deploy.provision.service import OURS, START, SUPERVISOR
 from paddock.deploy.stackfile.check import port_of
 from paddock.deploy.step import CONTAINER, FileStep, ScriptStep, Step
 
@@ -172,14 +172,10 @@ def _process(context: Context) -> Step:
 # A service of systemd where that runs the machine and we may ask it; else under a supervisor of its
 # own session, whose pid and start time (a pid may be used again) lie in a file. What it was started
 # with is compared, so that a changed command line restarts it.
-_COMMON = r"""
-started_at() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+_COMMON = (
+    OURS
+    + r"""
 by_systemd() { [ -d /run/systemd/system ] && [ "$(id -u)" = 0 ]; }
-ours() {
-  [ -r "$folder/pid" ] || return 1
-  read -r pid since <"$folder/pid" || return 1
-  [ -n "$pid" ] && [ "$(started_at "$pid")" = "$since" ]
-}
 running() { if by_systemd; then systemctl -q is-active "$unit"; else ours; fi; }
 ready() {
   "$python" -I -S -c 'import sys, urllib.request as u
@@ -206,6 +202,7 @@ stop() {
   rm -f "$folder/pid"
 }
 """
+)
 
 _CHECK = r"""
 if ! running; then echo "not running"; exit 1; fi

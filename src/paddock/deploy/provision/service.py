@@ -55,14 +55,19 @@ while :; do
 done
 """
 
-_COMMON = r"""
+OURS = r"""
 started_at() { sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 ours() { # a pid may be used again: its start is compared too
   [ -r "$folder/pid" ] || return 1
   read -r pid since <"$folder/pid" || return 1
   [ -n "$pid" ] && [ "$(started_at "$pid")" = "$since" ]
 }
-listens() { # the kernel's tables: no tool is needed. 0A is LISTEN.
+"""
+"""sh: whether the supervisor whose pid lies in ``$folder`` runs; leaves it in ``$pid``."""
+
+_COMMON = (
+    OURS
+    + r"""listens() { # the kernel's tables: no tool is needed. 0A is LISTEN.
   grep -q "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$port") [0-9A-F:]* 0A " \
     /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
@@ -84,6 +89,7 @@ wanted() {
 PADDOCK_RUN
 }
 """
+)
 
 _CHECK = r"""
 if ! ours; then echo "not running"; exit 1; fi
