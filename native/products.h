@@ -12,6 +12,9 @@ namespace PADDOCK_SET {
 constexpr int packed_rows = PADDOCK_REGISTERS == 32 ? 8 : 4;
 constexpr int plain_rows = PADDOCK_REGISTERS == 32 ? 6 : 3;
 
+// Outputs that a tile of so many plain rows computes.
+constexpr int plain_outputs(int rows) { return rows == 1 ? 8 : 4; }
+
 // The weights from `at` on, of a matrix of 32 or 16 bits.
 template <int Kind>
 PADDOCK_INLINE vec weights(const void* data, size_t at) {
@@ -37,8 +40,7 @@ PADDOCK_INLINE vec4 fold(vec v) {
     return (vec4)_mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
 #elif defined(__x86_64__) && PADDOCK_WIDTH == 16
     const __m256 halves = _mm256_add_ps(
-        _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, 0),
-        _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, 1));
+        _mm512_castps512_ps256((__m512)v), _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, 1));
     return (vec4)_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
 #else
 #error "no fold of this width"
@@ -178,19 +180,18 @@ static void packed_tile(
 
 // R outputs times N rows of fp32.
 template <int Kind, int R, int N>
-static __attribute__((noinline)) void plain_part(
+PADDOCK_INLINE void plain_part(
     const void* data, size_t at, size_t k, const float* x, size_t x_stride, Target to) {
-    vec total[R][N];
-    PADDOCK_UNROLL for (int r = 0; r < R; r++)
-        PADDOCK_UNROLL for (int b = 0; b < N; b++) total[r][b] = vec{};
+    constexpr int sums_made = (N * R + 3) / 4 * 4;
+    vec total[sums_made] = {};  // output i % R of row i / R
     constexpr size_t size = Kind == F32 ? 4 : 2, line = 64 / size, far = 256 / size;
     const char* base = static_cast<const char*>(data) + at * size;
-    // One row of x: ask for the next R rows of weights in the order of their addresses, as long as
-    // they find room in the first-level cache. Rows that are longer: a little ahead in each.
+    // Ask for the next R rows of weights in the order of their addresses, as long as they find room in
+    // the first-level cache. Rows that are longer: a little ahead in each, if there is one row of x.
     const bool linear = R * k * size <= 8192;
     size_t i = 0;
     for (; i + W <= k; i += W) {
-        if (N == 1 && linear) {
+        if (linear) {
             const char* next = base + (R * k + R * i) * size;
             PADDOCK_UNROLL for (size_t j = 0; j < R * W * size; j += 64) __builtin_prefetch(next + j);
         } else if (N == 1 && i % line == 0) {
@@ -202,60 +203,57 @@ static __attribute__((noinline)) void plain_part(
         PADDOCK_UNROLL for (int r = 0; r < R; r++) {
             const vec weight = weights<Kind>(data, at + r * k + i);
             PADDOCK_UNROLL for (int b = 0; b < N; b++)
-                total[r][b] = fused(weight, input[b], total[r][b]);
+                total[b * R + r] = fused(weight, input[b], total[b * R + r]);
         }
     }
     if (i < k) {
-        for (int r = 0; r < R; r++) {
-            const vec weight = weights_part<Kind>(data, at + r * k + i, k - i);
-            for (int b = 0; b < N; b++)
-                total[r][b] = fused(
-                    weight, weights_part<F32>(x + b * x_stride + i, 0, k - i), total[r][b]);
+        vec weight[R];
+        PADDOCK_UNROLL for (int r = 0; r < R; r++)
+            weight[r] = weights_part<Kind>(data, at + r * k + i, k - i);
+        PADDOCK_UNROLL for (int b = 0; b < N; b++) {
+            const vec input = weights_part<F32>(x + b * x_stride + i, 0, k - i);
+            PADDOCK_UNROLL for (int r = 0; r < R; r++)
+                total[b * R + r] = fused(weight[r], input, total[b * R + r]);
         }
     }
-    PADDOCK_UNROLL for (int b = 0; b < N; b++) {
-        PADDOCK_UNROLL for (int r = 0; r < R; r += 4) {
-            float* y = to.y + b * to.stride + r;
-            const vec4 made =
-                R == 1 ? sums(total[0][b], vec{}, vec{}, vec{})
-                       : sums(total[r][b], total[(r + 1) % R][b], total[(r + 2) % R][b],
-                              total[(r + 3) % R][b]);
-            if (R == 1) {
-                y[0] = to.add ? y[0] + made[0] : made[0];
-            } else {
-                loose4* four = reinterpret_cast<loose4*>(y);
-                *four = to.add ? *four + made : made;
+    PADDOCK_UNROLL for (int j = 0; j < sums_made; j += 4) {
+        const vec4 made = sums(total[j], total[j + 1], total[j + 2], total[j + 3]);
+        if (R % 4 == 0) {
+            loose4* y = reinterpret_cast<loose4*>(to.y + j / R * to.stride + j % R);
+            *y = to.add ? *y + made : made;
+        } else {
+            for (int s = 0; s < 4 && j + s < N * R; s++) {
+                float* y = to.y + (j + s) / R * to.stride + (j + s) % R;
+                *y = to.add ? *y + made[s] : made[s];
             }
         }
     }
 }
 
-template <int Kind, int R, int N>
-PADDOCK_INLINE void plain_rest(
-    int rows, const void* data, size_t at, size_t k, const float* x, size_t x_stride, Target to) {
-    if constexpr (N > 0) {
-        if (rows == N) {
-            plain_part<Kind, R, N>(data, at, k, x, x_stride, to);
-        } else {
-            plain_rest<Kind, R, N - 1>(rows, data, at, k, x, x_stride, to);
-        }
-    }
+// n <= 16 outputs times N rows.
+template <int Kind, int N>
+static __attribute__((noinline)) void plain_block(
+    const void* data, size_t at, size_t k, const float* x, size_t x_stride, Target to, int n) {
+    constexpr int R = plain_outputs(N);
+    int o = 0;
+    for (; o + R <= n; o += R)
+        plain_part<Kind, R, N>(data, at + o * k, k, x, x_stride, {to.y + o, to.stride, to.add});
+    for (; o < n; o++)
+        plain_part<Kind, 1, N>(data, at + o * k, k, x, x_stride, {to.y + o, to.stride, to.add});
 }
 
-// n <= 16 outputs times at most plain_rows rows.
-template <int Kind>
-static void plain_tile(
+// n <= 16 outputs times at most N rows.
+template <int Kind, int N>
+PADDOCK_INLINE void plain_tile(
     const void* data, size_t at, size_t k, const float* x, size_t x_stride, int rows, Target to,
     int n) {
-    int o = 0;
-    const auto here = [](Target t, int by) { return Target{t.y + by, t.stride, t.add}; };
-    if (rows == 1)
-        for (; o + 8 <= n; o += 8)
-            plain_part<Kind, 8, 1>(data, at + o * k, k, x, x_stride, here(to, o));
-    for (; o + 4 <= n; o += 4)
-        plain_rest<Kind, 4, plain_rows>(rows, data, at + o * k, k, x, x_stride, here(to, o));
-    for (; o < n; o++)
-        plain_rest<Kind, 1, plain_rows>(rows, data, at + o * k, k, x, x_stride, here(to, o));
+    if constexpr (N > 0) {
+        if (rows == N) {
+            plain_block<Kind, N>(data, at, k, x, x_stride, to, n);
+        } else {
+            plain_tile<Kind, N - 1>(data, at, k, x, x_stride, rows, to, n);
+        }
+    }
 }
 
 // One block times a few rows, whatever the format.
@@ -276,15 +274,17 @@ static void tile(
     }
     const size_t k = w.k, at = first * k;
     const float* x = a.x + row * a.stride;
-    if (w.format == F32) plain_tile<F32>(w.data, at, k, x, a.stride, rows, to, n);
-    if (w.format == BF16) plain_tile<BF16>(w.data, at, k, x, a.stride, rows, to, n);
-    if (w.format == F16) plain_tile<F16>(w.data, at, k, x, a.stride, rows, to, n);
+    if (w.format == F32) plain_tile<F32, plain_rows>(w.data, at, k, x, a.stride, rows, to, n);
+    if (w.format == BF16) plain_tile<BF16, plain_rows>(w.data, at, k, x, a.stride, rows, to, n);
+    if (w.format == F16) plain_tile<F16, plain_rows>(w.data, at, k, x, a.stride, rows, to, n);
 }
 
 static void product(
     const Matrix& w, int first_block, int n_blocks, const Activations& a, int first_row, int rows,
     float* y, size_t y_stride, bool add) {
-    const int step = packed(w) ? row_tile : plain_rows;
+    // Plain rows in tiles of one size: 9 are 5 and 4, not 8 and 1.
+    const int tiles = (rows + plain_rows - 1) / plain_rows;
+    const int step = packed(w) ? row_tile : (rows + tiles - 1) / tiles;
     // Weights that stay in the second-level cache while the rows pass by, a tile at a time.
     const size_t fit = cached_weights / block_bytes(w);
     const int batch = fit < 1 ? 1 : fit > 1024 ? 1024 : static_cast<int>(fit);
