@@ -62,7 +62,8 @@ class Local:
         # All rows of the head, whatever the tokenizer's size: less work would flatter.
         options["vocab_size"] = open_checkpoint(path).config().vocab_size
         # All prompts in one step: sequences that are to be decoded at once begin at once.
-        engine = EngineOptions(prefill_tokens=batch * length) if batch > 1 else EngineOptions()
+        tokens = batch * length if batch > 1 else EngineOptions().prefill_tokens
+        engine = EngineOptions(prefill_tokens=tokens, reuse_prefixes=False)
         llm = LLM.open(path, threads=threads, max_batch=batch, engine=engine, **options)
         return cls(llm, use_past)
 
