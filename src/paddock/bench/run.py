@@ -117,6 +117,7 @@ def speed(kind: str, options: Options, progress: Progress = _silent) -> Result:
         names = [contestant.name for contestant in contestants]
         ratios = rounds.compare(runs, [(name, names[0]) for name in names[1:]])
         model = _model(options, local.config)
+        model["in_huge_pages"] = facts.in_huge_pages(options.path())
         return result.new(kind, runs, host=host, model=model, ceilings=measured, ratios=ratios)
 
 
