@@ -40,7 +40,8 @@ PADDOCK_INLINE vec4 fold(vec v) {
     return (vec4)_mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
 #elif defined(__x86_64__) && PADDOCK_WIDTH == 16
     const __m256 halves = _mm256_add_ps(
-        _mm512_castps512_ps256((__m512)v), _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, 1));
+        _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, 0),
+        _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, 1));
     return (vec4)_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
 #else
 #error "no fold of this width"
