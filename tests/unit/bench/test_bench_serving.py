@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from paddock.bench import report, result
-from paddock.bench.serving.client import Target, message_of
+from paddock.bench.serving.client import Reply, Target, message_of
 from paddock.bench.serving.load import Load
 from paddock.bench.serving.measure import measure
 from paddock.bench.serving.plot import plot
@@ -163,6 +163,23 @@ def test_a_conversation_is_asked_and_pieces_are_counted_where_the_server_does_no
     assert (run.served.new_tokens, run.served.counted) == (8, "pieces")
     assert run.served.prompt_tokens is None and "total" not in run.figures
     assert "ignore_eos" not in asked[0] and asked[0]["messages"][0]["role"] == "user"
+
+
+def test_tokens_of_a_server_that_does_not_count_are_not_its_pieces(
+    server: Callable[[Script], str],
+) -> None:
+    last = 'data: {"choices": [{"text": " d", "finish_reason": "length"}]}'
+
+    def script(handler: Handler, body: dict[str, Any], number: int) -> None:
+        handler.stream(text("a"), text(" b c"), last, "data: [DONE]")
+
+    (run,) = measure(Target(server(script)), replace(SMALL, new_tokens=7)).runs
+    assert run.served is not None
+    # It says that the answers ended at their limit, which is seven tokens.
+    assert (run.served.new_tokens, run.served.counted) == (28, "server")
+    # Several tokens may come in one piece: the time of one is not that between two pieces.
+    reply = Reply("ok", 1.0, pieces=(0.1, 0.4, 0.5), counted_tokens=5)
+    assert reply.per_token_s == pytest.approx(0.1) and reply.gaps == pytest.approx([0.3, 0.1])
 
 
 LATER: dict[str, tuple[Script, str]] = {

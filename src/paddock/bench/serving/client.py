@@ -63,7 +63,8 @@ class Reply:
     ``state`` is ``ok``, the HTTP status of a refusal, or one of ``timeout``, ``no connection``,
     ``broken stream`` and ``no text``; ``message`` is what the server said to it. Times are seconds
     from the moment at which the request was due: ``pieces`` those of each piece of text, ``end_s``
-    the stream's end. Token counts are the server's own, None where it gives none.
+    the stream's end. Token counts are the server's own. Where it gives none, an answer of which it
+    says that it ended at its limit has as many tokens as were asked for; else they are None.
     """
 
     state: str
@@ -75,7 +76,7 @@ class Reply:
 
     @property
     def new_tokens(self) -> int:
-        """Tokens of the answer; pieces of text where the server does not count."""
+        """Tokens of the answer; pieces of text, which may hold several, where nobody counts."""
         return len(self.pieces) if self.counted_tokens is None else self.counted_tokens
 
     @property
@@ -105,6 +106,7 @@ class _Delta(msgspec.Struct):
 class _Choice(msgspec.Struct):
     text: str | None = None
     delta: _Delta | None = None
+    finish_reason: str | None = None
 
 
 class _Usage(msgspec.Struct):
@@ -143,7 +145,7 @@ async def ask(
             if response.status_code != 200:
                 said = message_of(await response.aread())
                 return Reply(str(response.status_code), _since(due), message=said)
-            return await _read(response, pieces, due)
+            return await _read(response, pieces, due, new_tokens)
 
     try:
         return await asyncio.wait_for(answered(), target.timeout)
@@ -155,8 +157,10 @@ async def ask(
         return _lost("broken stream", due, pieces, str(error) or type(error).__name__)
 
 
-async def _read(response: httpx.Response, pieces: list[float], due: float) -> Reply:
-    usage = _Usage()
+async def _read(
+    response: httpx.Response, pieces: list[float], due: float, asked_tokens: int
+) -> Reply:
+    usage, at_limit = _Usage(), False
     async for line in _events(response):
         if line == b"[DONE]":
             break
@@ -170,6 +174,7 @@ async def _read(response: httpx.Response, pieces: list[float], due: float) -> Re
         if piece.has_text():
             pieces.append(_since(due))
         usage = piece.usage or usage
+        at_limit |= any(choice.finish_reason == "length" for choice in piece.choices or ())
     else:
         return _lost("broken stream", due, pieces, "the stream ended without [DONE]")
     return Reply(
@@ -177,7 +182,7 @@ async def _read(response: httpx.Response, pieces: list[float], due: float) -> Re
         _since(due),
         tuple(pieces),
         usage.prompt_tokens,
-        usage.completion_tokens,
+        asked_tokens if usage.completion_tokens is None and at_limit else usage.completion_tokens,
     )
 
 

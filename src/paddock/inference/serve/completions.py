@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from paddock.inference.engine.request import Event
 from paddock.inference.serve.answers import Answer, Shape, usage_of
 from paddock.inference.serve.errors import ApiError
 from paddock.inference.serve.schema import CompletionRequest, Generation
 from paddock.inference.serve.state import State
-from paddock.inference.serve.wire import Ask
+from paddock.inference.serve.wire import Ask, Piece
+
+_encode = msgspec.json.Encoder().encode
 
 
 async def complete(
@@ -64,15 +65,15 @@ class _Job:
         echo = isinstance(asked, CompletionRequest) and asked.echo
         decode = state.served.tokenizer.decode
         self.echoes = [decode(ask.prompt) if echo else "" for ask in asks for _ in range(self.n)]
-        self._begin = time.perf_counter()
+        self._begin = time.monotonic()
         self._user = asked.user
         self._over = False
 
     async def whole(self) -> dict[str, Any]:
         """The response's body."""
         try:
-            async for place, event in self._events():
-                self.answers[place].add(event, keep=self.shape.with_logprobs)
+            async for place, piece in self._pieces():
+                self.answers[place].add(piece, keep=self.shape.with_logprobs)
         finally:
             self.done()
         choices = [
@@ -89,12 +90,12 @@ class _Job:
                 if first:
                     yield _sent(self.shape.chunk(first, self._so_far()))
             lengths = [len(echo) for echo in self.echoes]
-            async for place, event in self._events():
-                self.answers[place].add(event, keep=False)
-                if event.text or event.finish or self.shape.with_logprobs:
-                    piece = self.shape.piece(place, event, lengths[place])
-                    yield _sent(self.shape.chunk([piece], self._so_far()))
-                lengths[place] += len(event.text)
+            async for place, piece in self._pieces():
+                self.answers[place].add(piece, keep=False)
+                if piece.text or piece.finish or piece.scored:
+                    choice = self.shape.piece(place, piece, lengths[place])
+                    yield _sent(self.shape.chunk([choice], self._so_far()))
+                lengths[place] += len(piece.text)
             if self.shape.usage_in_chunks:
                 yield _sent(self.shape.chunk([], self._usage()))
             yield b"data: [DONE]\n\n"
@@ -104,8 +105,8 @@ class _Job:
         finally:
             self.done()
 
-    async def _events(self) -> AsyncGenerator[tuple[int, Event], None]:
-        """(answer's number, event) of all prompts as they come, within the request's time."""
+    async def _pieces(self) -> AsyncGenerator[tuple[int, Piece], None]:
+        """(answer's number, piece) of all prompts as they come, within the request's time."""
         if len(self.asks) == 1:
             source = self._of(0)
         else:
@@ -116,14 +117,14 @@ class _Job:
         finally:
             await source.aclose()
 
-    async def _of(self, prompt: int) -> AsyncGenerator[tuple[int, Event], None]:
-        left = self.state.config.request_timeout - (time.perf_counter() - self._begin)
-        events = self.state.supervisor.generate(self.asks[prompt], left)
+    async def _of(self, prompt: int) -> AsyncGenerator[tuple[int, Piece], None]:
+        left = self.state.config.request_timeout - (time.monotonic() - self._begin)
+        pieces = self.state.supervisor.generate(self.asks[prompt], left)
         try:
-            async for event in events:
-                yield prompt * self.n + event.index, event
+            async for piece in pieces:
+                yield prompt * self.n + piece.index, piece
         finally:
-            await events.aclose()
+            await pieces.aclose()
 
     def _usage(self) -> dict[str, Any]:
         return usage_of(self.answers, sum(len(ask.prompt) for ask in self.asks))
@@ -142,17 +143,17 @@ class _Job:
         metrics.prompt_tokens.labels(metrics.model).inc(prompt_tokens)
         metrics.prompt_size.observe(prompt_tokens)
         for answer in self.answers:
-            if answer.first_at is not None:
-                metrics.ttft.observe(answer.first_at - self._begin)
+            if answer.first_s is not None:
+                metrics.ttft.observe(answer.first_s - self._begin)
             if answer.finish is None or answer.usage is None:
                 continue
             made = answer.usage.new_tokens
             metrics.new_tokens.labels(metrics.model).inc(made)
             metrics.answer_size.observe(made)
-            metrics.latency.observe(answer.last_at - self._begin)
+            metrics.latency.observe(answer.told_s - self._begin)
             metrics.success.labels(metrics.model, answer.finish).inc()
-            if made > 1 and answer.first_at is not None:
-                metrics.tpot.observe((answer.last_at - answer.first_at) / (made - 1))
+            if made > 1 and answer.first_s is not None:
+                metrics.tpot.observe((answer.last_s - answer.first_s) / (made - 1))
         if self.state.log.prompts:
             decode = self.state.served.tokenizer.decode
             self.state.log.said(
@@ -215,6 +216,4 @@ async def _disconnected(request: Request) -> None:
 
 
 def _sent(body: dict[str, Any]) -> bytes:
-    return (
-        b"data: " + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
-    )
+    return b"data: " + _encode(body) + b"\n\n"
