@@ -139,16 +139,29 @@ async def ask(
     """
     body = target.body(prompt, new_tokens)
     pieces: list[float] = []
+    begun = False
 
     async def answered() -> Reply:
+        nonlocal begun
         async with http.stream("POST", target.path, json=body) as response:
+            begun = True
             if response.status_code != 200:
                 said = message_of(await response.aread())
                 return Reply(str(response.status_code), _since(due), message=said)
             return await _read(response, pieces, due, new_tokens)
 
+    async def asked() -> Reply:
+        try:
+            return await answered()
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if begun:
+                raise
+            # A server may close a kept connection while it is used again, llama.cpp's does after
+            # some answers. Such a request was not read; it goes out once more, as browsers do it.
+            return await answered()
+
     try:
-        return await asyncio.wait_for(answered(), target.timeout)
+        return await asyncio.wait_for(asked(), target.timeout)
     except (asyncio.TimeoutError, httpx.TimeoutException):
         return _lost("timeout", due, pieces, f"no end within {target.timeout:g} s")
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -160,10 +173,12 @@ async def ask(
 async def _read(
     response: httpx.Response, pieces: list[float], due: float, asked_tokens: int
 ) -> Reply:
-    usage, at_limit = _Usage(), False
+    usage, at_limit, end_s = _Usage(), False, None
     async for line in _events(response):
         if line == b"[DONE]":
-            break
+            # Read on: a response whose end was not read costs its connection.
+            end_s = _since(due)
+            continue
         try:
             piece = _decode(line)
         except msgspec.MsgspecError as error:
@@ -175,11 +190,11 @@ async def _read(
             pieces.append(_since(due))
         usage = piece.usage or usage
         at_limit |= any(choice.finish_reason == "length" for choice in piece.choices or ())
-    else:
+    if end_s is None:
         return _lost("broken stream", due, pieces, "the stream ended without [DONE]")
     return Reply(
         "ok" if pieces else "no text",
-        _since(due),
+        end_s,
         tuple(pieces),
         usage.prompt_tokens,
         asked_tokens if usage.completion_tokens is None and at_limit else usage.completion_tokens,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import queue
-import threading
+import socket
 import time
 from collections.abc import AsyncGenerator, Callable
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from typing import Any
 
 from paddock import errors
@@ -17,6 +15,7 @@ from paddock.errors import PaddockError
 from paddock.inference.runtimes.base import Limits
 from paddock.inference.serve import worker
 from paddock.inference.serve.errors import ApiError, unavailable
+from paddock.inference.serve.link import ServerEnd
 from paddock.inference.serve.wire import (
     Add,
     Ask,
@@ -24,13 +23,12 @@ from paddock.inference.serve.wire import (
     Cancel,
     Failed,
     Lost,
+    Message,
     Piece,
     Ready,
     Refused,
     Stop,
     Told,
-    decode,
-    encode,
 )
 
 RESTARTS, WITHIN = 5, 60.0
@@ -61,7 +59,7 @@ class Supervisor:
         self._died: list[float] = []
         self._stopping = False
         self._changed = asyncio.Event()
-        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._link: ServerEnd | None = None
         self._process: Any = None
 
     @property
@@ -77,8 +75,7 @@ class Supervisor:
     def start(self) -> None:
         """Starts the worker; it is ready some time later."""
         context = get_context("spawn")
-        mine, theirs = context.Pipe()
-        self._outbox = queue.SimpleQueue()
+        mine, theirs = socket.socketpair()
         self._process = context.Process(
             target=self._target,
             args=(theirs, *self._arguments),
@@ -88,9 +85,7 @@ class Supervisor:
         )
         self._process.start()
         theirs.close()
-        loop = asyncio.get_running_loop()
-        for run, arguments in ((_receive, (mine, loop, self._hear)), (_send, (mine, self._outbox))):
-            threading.Thread(target=run, args=arguments, daemon=True).start()
+        self._link = ServerEnd(mine, self._hear)
 
     async def until_ready(self) -> None:
         """Waits for the first loading to end. Raises what LLM.open raised in the worker."""
@@ -106,10 +101,10 @@ class Supervisor:
         Raises ApiError: 503 if there is no worker, it dies or there is no end after ``timeout``
         seconds, 400 if the engine refuses.
         """
-        if not self.ready:
+        if self._link is None or not self.ready:
             raise unavailable("the model is not loaded yet", retry_after=5)
         number = next(self._numbers)
-        self._outbox.put(encode(Add(number, ask)))
+        self._link.send(Add(number, ask))
         pieces: asyncio.Queue[Piece | ApiError] = asyncio.Queue()
         self._waiting[number] = pieces
         left = ask.n
@@ -129,7 +124,7 @@ class Supervisor:
             timer.cancel()
             self._waiting.pop(number, None)
             if left:
-                self._outbox.put(encode(Cancel(number)))
+                self._link.send(Cancel(number))
 
     def kill(self) -> None:
         """Ends the worker at once."""
@@ -140,21 +135,21 @@ class Supervisor:
     async def stop(self) -> None:
         """Asks the worker to end and waits a little for it."""
         self._stopping = True
-        self._outbox.put(encode(Stop()))
+        if self._link is not None:
+            self._link.send(Stop())
         for _ in range(100):
             if self._process is None or not self._process.is_alive():
                 break
             await asyncio.sleep(0.05)
         self.kill()
-        self._outbox.put(None)
+        if self._link is not None:
+            self._link.close()
 
-    def _hear(self, data: bytes | None) -> None:
+    def _hear(self, message: Message | None) -> None:
         """One message, in the event loop; None means that the worker is gone."""
-        if data is None:
+        if message is None:
             self._gone()
-            return
-        message = decode(data)
-        if isinstance(message, Told):
+        elif isinstance(message, Told):
             for piece in message.pieces:
                 self._hand(piece.request, piece)
             if message.stats is not None:
@@ -183,7 +178,6 @@ class Supervisor:
 
     def _gone(self) -> None:
         was_ready, self.limits = self.ready, None
-        self._outbox.put(None)
         for pieces in self._waiting.values():
             pieces.put_nowait(unavailable("the worker died while it computed this answer"))
         self._changed.set()
@@ -209,28 +203,3 @@ def _again(kind: type[PaddockError], message: str, hint: str | None) -> PaddockE
     error = kind.__new__(kind)
     PaddockError.__init__(error, message, hint=hint)
     return error
-
-
-def _receive(
-    pipe: Connection, loop: asyncio.AbstractEventLoop, hear: Callable[[bytes | None], None]
-) -> None:
-    while True:
-        try:
-            message: bytes | None = pipe.recv_bytes()
-        except (EOFError, OSError):
-            message = None
-        try:
-            loop.call_soon_threadsafe(hear, message)
-        except RuntimeError:  # the loop is closed: the server has ended
-            return
-        if message is None:
-            return
-
-
-def _send(pipe: Connection, outbox: queue.SimpleQueue[bytes | None]) -> None:
-    """In a thread: a pipe that is full, because a step takes long, must not stop the loop."""
-    while (message := outbox.get()) is not None:
-        try:
-            pipe.send_bytes(message)
-        except OSError:
-            return

@@ -125,7 +125,7 @@ def encode(message: Message) -> bytes:
     return _encode(message)
 
 
-def decode(data: bytes) -> Message:
+def decode(data: bytes | bytearray) -> Message:
     """``encode`` undone."""
     message: Message = _decode(data)
     return message

@@ -1,4 +1,4 @@
-"""The process that has the model: takes requests from a pipe, runs the engine, tells what came.
+"""The process that has the model: takes requests, runs the engine, tells what came.
 
 A process of its own, so that the HTTP side stays responsive while a step computes, and so that a
 crash in native code ends the requests it had and not the server.
@@ -6,19 +6,19 @@ crash in native code ends the requests it had and not the server.
 
 from __future__ import annotations
 
-import select
 import signal
+import socket
 import sys
 import time
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from typing import Any
 
 from paddock.errors import PaddockError, RanksLost, RuntimeLost
 from paddock.inference.engine.request import Request
 from paddock.inference.llm import LLM
-from paddock.inference.runtimes.base import Recoverable, Runtime
+from paddock.inference.runtimes.base import Recoverable
 from paddock.inference.serve.grammar import Grammars
+from paddock.inference.serve.link import WorkerEnd
 from paddock.inference.serve.outgoing import Outgoing
 from paddock.inference.serve.wire import (
     Add,
@@ -33,8 +33,6 @@ from paddock.inference.serve.wire import (
     Refused,
     Stop,
     Told,
-    decode,
-    encode,
 )
 
 STATS_EVERY = 0.25
@@ -42,44 +40,38 @@ STATS_EVERY = 0.25
 
 
 def run(
-    pipe: Connection, model: str | None, options: dict[str, Any], stream_interval_s: float
+    server: socket.socket, model: str | None, options: dict[str, Any], stream_interval_s: float
 ) -> None:
-    """The process's main function: until the pipe says stop or its other end is gone."""
+    """The process's main function: until the server says stop or is gone."""
     # Ctrl-C reaches the whole group; the server decides what becomes of running requests.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    link = WorkerEnd(server)
     try:
         llm = LLM.open(model, **options)
     except PaddockError as error:
-        pipe.send_bytes(_failed(error))
+        link.send(_failed(error))
         return
-    pipe.send_bytes(_ready(llm.runtime))
+    link.send(Ready(llm.runtime.limits))
     try:
-        _Loop(pipe, llm, stream_interval_s).run()
-    except (EOFError, BrokenPipeError):
+        _Loop(link, llm, stream_interval_s).run()
+    except (EOFError, ConnectionError):
         pass
     except RuntimeLost as error:
         sys.exit(f"the worker ends: {error}")
     except PaddockError as error:
-        pipe.send_bytes(_failed(error))
+        link.send(_failed(error))
     finally:
         llm.close()
 
 
-def _ready(runtime: Runtime) -> bytes:
-    return encode(Ready(runtime.limits))
-
-
-def _failed(error: PaddockError) -> bytes:
-    return encode(Failed(type(error).__name__, error.message, error.hint))
+def _failed(error: PaddockError) -> Failed:
+    return Failed(type(error).__name__, error.message, error.hint)
 
 
 class _Loop:
-    def __init__(self, pipe: Connection, llm: LLM, stream_interval_s: float) -> None:
-        self._pipe = pipe
-        # Connection.poll makes a selector each time: 8 % of this thread with the built-in model.
-        self._incoming = select.poll()
-        self._incoming.register(pipe.fileno(), select.POLLIN)
+    def __init__(self, link: WorkerEnd, llm: LLM, stream_interval_s: float) -> None:
+        self._link = link
         self._engine = llm.engine
         self._runtime = llm.runtime
         self._tokenizer = llm.tokenizer
@@ -88,10 +80,10 @@ class _Loop:
         self._reported = 0.0
 
     def run(self) -> None:
-        """Alternates between the pipe and the engine's steps."""
+        """Alternates between the server's messages and the engine's steps."""
         while True:
-            while self._incoming.poll(0 if self._outgoing else None):
-                message = decode(self._pipe.recv_bytes())
+            while self._link.waiting(block=not self._outgoing):
+                message = self._link.receive()
                 if isinstance(message, Stop):
                     return
                 self._take(message)
@@ -107,7 +99,7 @@ class _Loop:
             try:
                 added = self._engine.add(self._request(message.ask))
             except PaddockError as error:
-                self._send(Refused(message.number, str(error)))
+                self._link.send(Refused(message.number, str(error)))
                 return
             self._outgoing.open(added, message.number, message.ask)
 
@@ -152,7 +144,7 @@ class _Loop:
             self._reported = now
             stats = asdict(self._engine.stats())
         if pieces or stats:
-            self._send(Told(pieces, stats))
+            self._link.send(Told(pieces, stats))
 
     def _recover(self, why: str) -> None:
         """Ranks were lost: who was in the middle of an answer is told, the others wait for more.
@@ -161,20 +153,17 @@ class _Loop:
         """
         self._tell(self._outgoing.flush(), time.monotonic())
         for added in self._engine.lost():
-            self._send(Broken(self._outgoing.drop(added), why))
-        self._send(Lost(why))
+            self._link.send(Broken(self._outgoing.drop(added), why))
+        self._link.send(Lost(why))
         assert isinstance(self._runtime, Recoverable), "only such runtimes lose ranks"
         self._runtime.recover()
-        self._pipe.send_bytes(_ready(self._runtime))
+        self._link.send(Ready(self._runtime.limits))
 
     def _fail_all(self, message: str, lost: bool = False) -> None:
         self._tell(self._outgoing.flush(), time.monotonic())
         for added, number in self._outgoing.numbers():
             self._engine.cancel(added)
             self._outgoing.drop(added)
-            self._send(Broken(number, message))
+            self._link.send(Broken(number, message))
         if not lost:
             self._engine.step()
-
-    def _send(self, message: Message) -> None:
-        self._pipe.send_bytes(encode(message))
