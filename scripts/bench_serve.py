@@ -37,7 +37,7 @@ import httpx
 import psutil
 
 from paddock.bench import facts
-from paddock.bench.serving.client import Reply, Target, ask
+from paddock.bench.serving.client import Reply, Target, ask, session
 from paddock.bench.serving.load import Load
 from paddock.bench.serving.measure import measure
 from paddock.inference.checkpoint import convert, store
@@ -237,11 +237,12 @@ def prefix(bench: Bench, model: Path) -> dict[str, Any]:
         drawn = random.Random(0)
 
         async def pair(url: str) -> None:
-            async with httpx.AsyncClient(base_url=url, timeout=300) as http:
+            target = Target(url, "demo")
+            async with session(target) as http:
                 shared = [1, *(drawn.randrange(3, 2000) for _ in range(999))]
                 for into in (first, again):
                     ids = [*shared, *(drawn.randrange(3, 2000) for _ in range(8))]
-                    reply = await ask(http, Target(url, "demo"), ids, 4, time.perf_counter())
+                    reply = await ask(http, target, ids, 4, time.perf_counter())
                     assert reply.state == "ok", reply
                     into.append(reply.first_s)
 
@@ -260,12 +261,13 @@ def fairness(bench: Bench, model: Path) -> dict[str, Any]:
         drawn = random.Random(1)
 
         async def turn(url: str, long: bool) -> tuple[float, float]:
-            async with httpx.AsyncClient(base_url=url, timeout=300) as http:
+            target = Target(url, "demo")
+            async with session(target) as http:
 
                 async def one(length: int, new_tokens: int) -> Reply:
                     ids = [1, *(drawn.randrange(3, 2000) for _ in range(length - 1))]
                     began = time.perf_counter()
-                    return await ask(http, Target(url, "demo"), ids, new_tokens, began)
+                    return await ask(http, target, ids, new_tokens, began)
 
                 others = [asyncio.create_task(one(16, 1500)) for _ in range(CLIENTS - 1)]
                 await asyncio.sleep(0.5)
