@@ -99,11 +99,12 @@ PADDOCK_INLINE void factors(vec scale, const unsigned char* words, int size, vec
 constexpr int32_t poisoned = 0x7fc00000;  // NaN as a float, no exponent as an integer
 
 // P parts of W outputs, from output W * part of the block on, times R rows: rows first .. of a tile of
-// `size` rows. `n` outputs of the block are wanted.
+// `size` rows. `n` outputs of the block are wanted. `many`: the rows do not stay in the first-level
+// cache and come from afar like the weights.
 template <int P, int R, bool Four>
 PADDOCK_INLINE void packed_part(
     const unsigned char* w, int groups, const unsigned char* tile, int size, int first, int part,
-    Target to, int n) {
+    bool many, Target to, int n) {
     constexpr size_t codes = Four ? 256 : 512, step = codes + 32;
     vec total[P][R];
     PADDOCK_UNROLL for (int p = 0; p < P; p++)
@@ -112,13 +113,15 @@ PADDOCK_INLINE void packed_part(
     for (int g = 0; g < groups; g++) {
         const unsigned char* group = w + g * step;
         const unsigned char* rows = tile + static_cast<size_t>(g) * size * prepared_group_bytes;
-        if (R > 2 && part == 0) {  // fewer rows: see ahead_bytes
-            PADDOCK_UNROLL for (size_t i = 0; i < step; i += 64)
-                __builtin_prefetch(group + i + ahead_bytes);
+        if (R > 2 && part == 0) {  // fewer rows: see near_bytes
+            PADDOCK_UNROLL for (size_t i = 0; i < step; i += 64) {
+                __builtin_prefetch(group + i + far_bytes, 0, 2);
+                __builtin_prefetch(group + i + near_bytes);
+            }
         }
-        if (R == row_tile && part == 0) {  // many rows: they too come from afar
+        if (R == row_tile && part == 0 && many) {
             PADDOCK_UNROLL for (size_t i = 0; i < R * prepared_group_bytes; i += 64)
-                __builtin_prefetch(rows + i + ahead_bytes);
+                __builtin_prefetch(rows + i + row_bytes);
         }
         PADDOCK_UNROLL for (int p = 0; p < P; p++) {
             ivec whole[R];
@@ -140,25 +143,25 @@ PADDOCK_INLINE void packed_part(
 
 template <int R, bool Four>
 static __attribute__((noinline)) void packed_block(
-    const unsigned char* w, int groups, const unsigned char* tile, int size, int first, Target to,
-    int n) {
+    const unsigned char* w, int groups, const unsigned char* tile, int size, int first, bool many,
+    Target to, int n) {
     if (R == 1) {  // memory is the limit: read the block once, from first byte to last
-        packed_part<block_outputs / W, R, Four>(w, groups, tile, size, first, 0, to, n);
+        packed_part<block_outputs / W, R, Four>(w, groups, tile, size, first, 0, many, to, n);
     } else {
         for (int part = 0; part * W < n; part++)
-            packed_part<1, R, Four>(w, groups, tile, size, first, part, to, n);
+            packed_part<1, R, Four>(w, groups, tile, size, first, part, many, to, n);
     }
 }
 
 template <int R, bool Four>
 PADDOCK_INLINE void packed_rest(
     int rows, const unsigned char* w, int groups, const unsigned char* tile, int size, int first,
-    Target to, int n) {
+    bool many, Target to, int n) {
     if constexpr (R > 0) {
         if (rows == R) {
-            packed_block<R, Four>(w, groups, tile, size, first, to, n);
+            packed_block<R, Four>(w, groups, tile, size, first, many, to, n);
         } else {
-            packed_rest<R - 1, Four>(rows, w, groups, tile, size, first, to, n);
+            packed_rest<R - 1, Four>(rows, w, groups, tile, size, first, many, to, n);
         }
     }
 }
@@ -166,14 +169,15 @@ PADDOCK_INLINE void packed_rest(
 // One block times the first `rows` rows of a tile of `size` rows.
 template <bool Four>
 static void packed_tile(
-    const unsigned char* w, int groups, const unsigned char* tile, int size, int rows, Target to,
-    int n) {
+    const unsigned char* w, int groups, const unsigned char* tile, int size, int rows, bool many,
+    Target to, int n) {
     int first = 0;
     for (; first + packed_rows <= rows; first += packed_rows)
         packed_block<packed_rows, Four>(
-            w, groups, tile, size, first, {to.y + first * to.stride, to.stride, to.add}, n);
+            w, groups, tile, size, first, many, {to.y + first * to.stride, to.stride, to.add}, n);
     packed_rest<packed_rows - 1, Four>(
-        rows - first, w, groups, tile, size, first, {to.y + first * to.stride, to.stride, to.add}, n);
+        rows - first, w, groups, tile, size, first, many,
+        {to.y + first * to.stride, to.stride, to.add}, n);
 }
 
 // R outputs times N rows of fp32.
@@ -266,12 +270,13 @@ static void tile(
     if (packed(w)) {
         const unsigned char* data = static_cast<const unsigned char*>(w.data) +
                                     static_cast<size_t>(block) * block_bytes(w);
+        const bool many = a.rows > row_tile;
         const int groups = w.k / group_inputs;
         const int size = a.rows - row < row_tile ? a.rows - row : row_tile;
         const unsigned char* at = static_cast<const unsigned char*>(a.prepared) +
                                   static_cast<size_t>(row) * groups * prepared_group_bytes;
-        if (w.format == Q4) packed_tile<true>(data, groups, at, size, rows, to, n);
-        if (w.format == Q8) packed_tile<false>(data, groups, at, size, rows, to, n);
+        if (w.format == Q4) packed_tile<true>(data, groups, at, size, rows, many, to, n);
+        if (w.format == Q8) packed_tile<false>(data, groups, at, size, rows, many, to, n);
         return;
     }
     const size_t k = w.k, at = first * k;

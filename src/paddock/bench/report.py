@@ -109,6 +109,9 @@ def _conditions(result: Result) -> Table:
     rows.append(("kind", result.kind))
     if result.model:
         rows.append(("model", str(result.model.get("name"))))
+        huge = result.model.get("in_huge_pages")
+        if huge is not None:
+            rows.append(("weights in huge pages", f"{huge:.0%}"))
     workloads = [run.workload for run in result.runs if run.workload]
     if workloads:
         names = ("prompt_tokens", "new_tokens", "batch", "repeats", "seed", "busy")

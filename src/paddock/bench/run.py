@@ -15,6 +15,7 @@ from paddock import settings as settings_module
 from paddock.bench import ceilings, facts, load, result, rounds
 from paddock.bench.ceilings import Ceilings
 from paddock.bench.offline import Local
+from paddock.bench.passes import Passes
 from paddock.bench.peers import session
 from paddock.bench.result import Measured, Result, Run
 from paddock.bench.rounds import Contestant
@@ -106,6 +107,7 @@ def speed(kind: str, options: Options, progress: Progress = _silent) -> Result:
         stack.callback(local.close)
         test = ceilings.open_ceilings(options.n_threads)
         stack.callback(test.close)
+        local.passes = Passes(test)
         workload = options.workload(local.config)
         contestants = [
             Contestant(name, local, one, local.storage, _run(name, local, options))
@@ -115,6 +117,7 @@ def speed(kind: str, options: Options, progress: Progress = _silent) -> Result:
         names = [contestant.name for contestant in contestants]
         ratios = rounds.compare(runs, [(name, names[0]) for name in names[1:]])
         model = _model(options, local.config)
+        model["in_huge_pages"] = facts.in_huge_pages(options.path())
         return result.new(kind, runs, host=host, model=model, ceilings=measured, ratios=ratios)
 
 
