@@ -70,11 +70,10 @@ def head() -> Iterator[Head]:
         finally:
             started = psutil.Process(process.pid).children(recursive=True)
             process.terminate()
-            process.wait(60)
-            psutil.wait_procs(started, timeout=60)
-            for one in started:
+            for one in psutil.wait_procs([psutil.Process(process.pid), *started], timeout=120)[1]:
                 with suppress(psutil.Error):
                     one.kill()
+            process.wait(60)
 
 
 def answers(port: int) -> bool:
@@ -112,7 +111,12 @@ def test_deployed_updated_and_ended(head: Head) -> None:
     assert re.search(rf"already listens on 127.0.0.1:{port}.*not 127.0.0.1:{other}", done.stderr)
     assert httpx.get(f"{url}/health", timeout=60).status_code == 200
 
+    (replica,) = below(head.pid, "ServeReplica")
+    worker = psutil.Process(replica).children(recursive=True)
+    assert worker
     head.shutdown()
     # Nothing that Ray Serve or a replica started is left, and nobody listens.
-    wait(lambda: not any(below(head.pid, word) for word in ("Serve", "Proxy", "spawn_main")), "end")
+    actors = ("ServeReplica", "ServeController", "ProxyActor")
+    wait(lambda: not any(below(head.pid, word) for word in actors), "the end of Ray Serve")
+    wait(lambda: not any(one.is_running() for one in worker), "the worker's end")
     wait(lambda: not answers(port), "the port's end")
