@@ -23,7 +23,7 @@ from paddock.deploy.plan.journal import Journal, standing
 from paddock.deploy.plan.reach import Target
 from paddock.deploy.provision import Context
 from paddock.deploy.stackfile import HostEntry, Stackfile
-from paddock.deploy.step import CONTAINER, HOST, Change, Log, Machine, State, Step
+from paddock.deploy.step import CONTAINER, HOST, Ask, Change, Log, Machine, State, Step
 from paddock.errors import JournalError
 from paddock.shell import RecordedRunner
 
@@ -42,6 +42,10 @@ class Value:
     title: str = "a value"
     why: str = "test"
     on: str = HOST
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        return ()
 
     def check(self, machine: Machine) -> State:
         now = self.world.get(self.id)
@@ -227,6 +231,10 @@ class Room:
     title: str = "a container"
     why: str = "test"
     on: str = HOST
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        return ()
 
     def check(self, machine: Machine) -> State:
         there = "room" in self.world
