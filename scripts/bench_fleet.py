@@ -88,16 +88,19 @@ class Desk:
             argv, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
 
+    def succeeds(self, *words: str, code: int = 0) -> None:
+        done = self.paddock(*words)
+        if done.returncode != code:
+            sys.exit(f"paddock {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
+
     def measured(self, *words: str, fails: bool = False) -> Taken:
         """One command; its exit code must be 0, or 1 where it ``fails``."""
         counted = self.folder / "count"
         counted.write_text("")
         far, near, began = self._far(), _children() + self._masters(), time.monotonic()
-        done = self.paddock(*words)
+        self.succeeds(*words, code=int(fails))
         wall = time.monotonic() - began
         near, far = _children() + self._masters() - near, self._far() - far
-        if done.returncode != int(fails):
-            sys.exit(f"paddock {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return Taken(wall, near, far, len(counted.read_text().splitlines()))
 
     def disconnect(self) -> None:
@@ -217,7 +220,7 @@ def main() -> None:
                 bad = asked.trouble and what == "many"
                 with trouble(site, there=bad):
                     taken = desk.measured("up", "--yes", "--no-verify", *limit, fails=bad)
-                desk.paddock("down", "--yes")
+                desk.succeeds("down", "--yes")
                 if turn >= 0:  # the first turn warms the files
                     rows[what].append(taken)
         told("one", 1, rows["one"])
