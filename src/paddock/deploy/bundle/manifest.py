@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from paddock.deploy import typed
 from paddock.errors import BundleError
 
 MANIFEST = "paddock-bundle.json"
@@ -85,7 +86,7 @@ def read(folder: Path) -> Manifest:
     import msgspec
 
     try:
-        found = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        found = typed.decode((folder / MANIFEST).read_bytes(), Manifest)
     except OSError as error:
         raise BundleError(
             f"{folder} is not a whole bundle: no {MANIFEST}: {error.strerror}",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paddock.deploy.container.connect import connect
-from paddock.deploy.step import HOST, Change, Log, Machine, State
+from paddock.deploy.step import HOST, Ask, Change, Log, Machine, State
 from paddock.errors import ContainerError, StepFailed
 
 PULL_SECONDS = 7200.0
@@ -32,6 +32,11 @@ class ImageStep:
     def title(self) -> str:
         """See Step."""
         return f"image {self.image}"
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return ()
 
     def check(self, machine: Machine) -> State:
         """See Step."""

@@ -19,7 +19,7 @@ from paddock.deploy.container.spec import LABEL, ContainerSpec
 from paddock.deploy.host import Host
 from paddock.deploy.resolve.stack import Stack
 from paddock.deploy.stackfile import Stackfile
-from paddock.deploy.step import HOST, Change, Log, Machine, State, Step
+from paddock.deploy.step import HOST, Ask, Change, Log, Machine, State, Step
 from paddock.errors import ContainerError, PaddockError, StepFailed
 
 ALIVE_S = 1.0
@@ -61,6 +61,11 @@ class ContainerStep:
     def _aside(self) -> str:
         """The name of the one before, kept until the new one runs."""
         return f"{self.spec.name}.before"
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return ()
 
     def check(self, machine: Machine) -> State:
         """See Step."""

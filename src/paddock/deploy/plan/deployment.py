@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paddock.deploy.host import probe
 from paddock.deploy.plan import apply as applying
 from paddock.deploy.plan import checking, contexts, decide, fleet, lock
 from paddock.deploy.plan import undo as undoing
@@ -106,7 +107,7 @@ class Deployment:
 
     def target(self, entry: HostEntry) -> Target:
         """The machine of a host. Raises Unreachable and RunnerError."""
-        return target(entry, self.file.name, self.state, self.reach)
+        return target(entry, self.file.name, self.state, self.reach(entry))
 
     def entries(self, entry: HostEntry) -> tuple[Entry, ...]:
         """What the journal says of a host. Raises UsageError where that was another machine."""
@@ -141,8 +142,10 @@ class Deployment:
     def prepare(self, entry: HostEntry, known: Target | None = None) -> Prepared:
         """Looks at a host; see ``prepare.prepare``."""
         self.tell(Event(entry.name, "looking"))
-        found = known or self.target(entry)
-        prepared = prepare(self.file, found, self._locked(entry), ignore=self.options.ignore)
+        reached = known.machine.runner if known else self.reach(entry)
+        host = probe.read(reached)
+        found = known or target(entry, self.file.name, self.state, reached, host)
+        prepared = prepare(self.file, found, host, self._locked(entry), ignore=self.options.ignore)
         self.prepared[entry.name] = prepared
         return prepared
 
@@ -177,7 +180,8 @@ class Deployment:
             if context.stack is not None:
                 decide.save(self._locked(entry), context.file, context.host, context.stack)
             again = lambda: self.prepare(entry, prepared.target)  # noqa: E731 - one expression
-            prepared, changed = applying.apply(prepared, self._work(), again)
+            expected = frozenset(step.id for step in planned.todo)
+            prepared, changed = applying.apply(prepared, self._work(), again, expected)
         return Applied(tuple(changed), prepared)
 
     def _down(self, entry: HostEntry) -> tuple[str, ...]:

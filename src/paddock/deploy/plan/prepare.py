@@ -51,16 +51,20 @@ class Prepared:
 
 
 def prepare(
-    file: Stackfile, target: Target, locked: Path, *, ignore: frozenset[str] = frozenset()
+    file: Stackfile,
+    target: Target,
+    host: Host,
+    locked: Path,
+    *,
+    ignore: frozenset[str] = frozenset(),
 ) -> Prepared:
-    """Probes the host and decides. ``locked`` is where the versions are kept; ``ignore`` names
+    """Decides by the facts of the host. ``locked`` is where the versions are kept; ``ignore`` names
     rules of the doctor that are not to stop it.
 
     Raises Unreachable and RunnerError, UsageError for a wish that this host cannot fulfil, and
     NoStack.
     """
     mine = for_host(file, target.entry)
-    host = probe.read(target.machine.runner)
     mine = decide.decide(mine, host, host)
     stack = decide.stack(mine, host, locked)
     place, inside = _inside(mine, target, host)

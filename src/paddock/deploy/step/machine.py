@@ -21,6 +21,9 @@ from paddock.shell import TIMEOUT, Output, Runner
 CHUNK = 8 * 2**20
 """Bytes of a file that are sent at once; a broken transfer goes on from the last whole chunk."""
 
+PIECE = 1_000_000
+"""Bytes of a job's log that one look brings."""
+
 LOST_LINK = 300.0
 """Seconds for which a machine that cannot be reached is tried again while a job runs on it."""
 
@@ -50,7 +53,6 @@ cat >"$folder/script.new"
 if [ -e "$folder/pid" ] && cmp -s "$folder/script.new" "$folder/script" &&
   [ ! -e "$folder/rc" ] && kill -0 "$(cat "$folder/pid")" 2>/dev/null; then
   rm "$folder/script.new"
-  echo running
   exit 0
 fi
 rm -f "$folder/rc" "$folder/log" "$folder/pid"
@@ -66,25 +68,34 @@ $away sh -c '
   echo $? >"$1/rc.new"
   mv "$1/rc.new" "$1/rc"
 ' sh "$folder" "$limit" >/dev/null 2>&1 </dev/null &
-echo started
 """
 
-# The process first and rc after it: a job may end in between, and has then written rc.
+# Its end is told at once, its lines five times a second: every look starts programs on both sides.
+# The process is asked for first and rc after it: a job may end in between, and has then written rc.
 _FOLLOW = r"""
-folder=$1 from=$2
-waited=0
-while [ "$waited" -lt 10 ]; do
-  size=$(wc -c <"$folder/log" 2>/dev/null || echo 0)
-  [ "$size" -le "$from" ] && [ ! -e "$folder/rc" ] || break
-  waited=$((waited + 1))
-  sleep 0.2 2>/dev/null || sleep 1
+folder=$1 from=$2 piece=$3
+for nap in 0.02 0.06 0.12 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2; do
+  [ ! -e "$folder/rc" ] || break
+  if [ "$nap" = 0.2 ]; then
+    size=$(wc -c <"$folder/log" 2>/dev/null || echo 0)
+    [ "$size" -le "$from" ] || break
+  fi
+  sleep "$nap" 2>/dev/null || sleep 1
 done
 state=running
 if [ -e "$folder/pid" ] && ! kill -0 "$(cat "$folder/pid")" 2>/dev/null; then state=gone; fi
 if [ -e "$folder/rc" ]; then state=$(cat "$folder/rc"); fi
 echo "$state"
-tail -c +$((from + 1)) "$folder/log" 2>/dev/null | head -c 1000000
+tail -c +$((from + 1)) "$folder/log" 2>/dev/null | head -c "$piece"
 """
+
+# One round trip for a job of a second, as most are. Not "( ) ||": that would switch off its -e.
+_BEGIN = f"""
+({_START})
+code=$?
+[ "$code" -eq 0 ] || exit "$code"
+set -- "$1" 0 "$3"
+{_FOLLOW}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,24 +206,26 @@ class Machine:
         have no place in it all the same.
         """
         folder = f"{self.folder}/jobs/{job}"
-        seconds = str(int(timeout))
-        started = self.sh(_START, folder, seconds, stdin=script)
-        if not started.ok:
-            raise StepFailed(step, self.target, f"cannot start: {_end(started.stderr)}")
+        seconds, piece = str(int(timeout)), str(PIECE)
         seen, rest = 0, b""
         tail: list[str] = []
         deadline = time.monotonic() + timeout + 60
-        lost = None
+        begun, lost = False, None
         while True:
             try:
-                output = self.sh(_FOLLOW, folder, str(seen))
-                lost = None
+                if begun:
+                    output = self.sh(_FOLLOW, folder, str(seen), piece)
+                else:
+                    output = self.sh(_BEGIN, folder, seconds, piece, stdin=script)
             except (Unreachable, TimedOut):
                 lost = lost or time.monotonic()
                 if time.monotonic() - lost > LOST_LINK:
                     raise
                 time.sleep(2)
                 continue
+            if not begun and not output.ok:
+                raise StepFailed(step, self.target, f"cannot start: {_end(output.stderr)}")
+            begun, lost = True, None
             state, _, new = output.raw.partition(b"\n")
             seen += len(new)
             *lines, rest = (rest + new).split(b"\n")
@@ -220,23 +233,25 @@ class Machine:
                 text = line.decode(errors="replace").rstrip("\r")
                 tail = [*tail[-49:], text]
                 log(text)
-            if state == b"running" or (new and state.isdigit()):
-                if time.monotonic() > deadline:
-                    raise StepFailed(step, self.target, "it did not end", log="\n".join(tail))
-                continue
-            break
+            if state != b"running" and len(new) < PIECE:
+                break
+            if time.monotonic() > deadline:
+                raise StepFailed(step, self.target, "it did not end", log="\n".join(tail))
         if rest:
             log(rest.decode(errors="replace"))
             tail.append(rest.decode(errors="replace"))
         code = state.decode(errors="replace").strip()
-        if code == "0":
-            return  # its log stays, for whoever asks later
-        reason = f"ended with {code}"
-        if code == "124":
-            reason = f"not ready after {seconds} s and was ended"
-        elif not code.isdigit():
-            reason = "was killed, or the machine was restarted meanwhile"
-        raise StepFailed(step, self.target, reason, log="\n".join(tail))
+        if code != "0":  # its log stays either way, for whoever asks later
+            raise StepFailed(step, self.target, _why(code, seconds), log="\n".join(tail))
+
+
+def _why(code: str, seconds: str) -> str:
+    """Why a job failed that was given so many seconds, by what is known of its end."""
+    if code == "124":
+        return f"not ready after {seconds} s and was ended"
+    if not code.isdigit():
+        return "was killed, or the machine was restarted meanwhile"
+    return f"ended with {code}"
 
 
 def heredoc(path: str, data: str, *, mode: int, owner: str) -> str:
