@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paddock.deploy.bundle import Source
 from paddock.deploy.host import probe
 from paddock.deploy.plan import apply as applying
-from paddock.deploy.plan import checking, contexts, decide, fleet, lock
+from paddock.deploy.plan import checking, contexts, decide, fleet, lock, remembered
 from paddock.deploy.plan import undo as undoing
 from paddock.deploy.plan.apply import Work
 from paddock.deploy.plan.events import Event, Tell, nobody
@@ -49,7 +50,9 @@ class Deployment:
     """A stack file and the place where what was done is remembered.
 
     ``state`` holds one folder for each deployment: ``journal.jsonl``, ``lock``, ``contexts/``,
-    ``locks/``. ``reach`` gives the Runner of a host. ``prepared`` are the hosts of the last plan.
+    ``locks/``, ``bundle.json``. ``reach`` gives the Runner of a host. ``prepared`` are the hosts of
+    the last plan. ``bundle`` is what all is to come from: by default the one that it was installed
+    from before, until all of it is taken back.
     """
 
     file: Stackfile
@@ -57,8 +60,14 @@ class Deployment:
     tell: Tell = nobody
     reach: Reach = runner
     options: Options = field(default_factory=Options)
+    bundle: Source | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     prepared: dict[str, Prepared] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Goes on with the bundle of before."""
+        if self.bundle is None:
+            self.bundle = remembered.read(self.folder)
 
     @property
     def folder(self) -> Path:
@@ -94,12 +103,31 @@ class Deployment:
         """
         planned = {host.host: host for host in plan.hosts}
         with self.here():
+            self._remember()
             return self._each(lambda entry: self._up(entry, planned[entry.name]))
 
     def down(self) -> tuple[Result[tuple[str, ...]], ...]:
         """Undoes what was done, on all chosen hosts. Raises Locked."""
         with self.here():
-            return self._each(self._down)
+            results = self._each(self._down)
+            if not self.journal.entries():
+                remembered.forget(self.folder)
+        return results
+
+    def remember_bundle(self) -> None:
+        """Goes by this bundle from now on, although nothing had to be done. Raises Locked."""
+        with self.here():
+            self._remember()
+
+    def forget_bundle(self) -> Source | None:
+        """Goes by the network again, from the next plan on; gives the bundle of before.
+
+        Raises Locked.
+        """
+        with self.here():
+            remembered.forget(self.folder)
+        found, self.bundle = self.bundle, None
+        return found
 
     def here(self) -> AbstractContextManager[None]:
         """The lock of this deployment on this machine."""
@@ -145,7 +173,14 @@ class Deployment:
         reached = known.machine.runner if known else self.reach(entry)
         host = probe.read(reached)
         found = known or target(entry, self.file.name, self.state, reached, host)
-        prepared = prepare(self.file, found, host, self._locked(entry), ignore=self.options.ignore)
+        prepared = prepare(
+            self.file,
+            found,
+            host,
+            self._locked(entry),
+            ignore=self.options.ignore,
+            bundle=self.bundle,
+        )
         self.prepared[entry.name] = prepared
         return prepared
 
@@ -156,6 +191,10 @@ class Deployment:
 
     def _locked(self, entry: HostEntry) -> Path:
         return self.folder / "locks" / f"{entry.name}.lock"
+
+    def _remember(self) -> None:
+        if self.bundle is not None:
+            remembered.write(self.folder, self.bundle)
 
     def _work(self) -> Work:
         return Work(self.journal, self.folder, self.tell, self.stop)

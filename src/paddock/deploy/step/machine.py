@@ -8,24 +8,19 @@ a lost link loses nothing, and who comes back goes on following.
 from __future__ import annotations
 
 import base64
-import hashlib
 import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from paddock.deploy.step import transfer
+from paddock.deploy.step.transfer import LOST_LINK
 from paddock.errors import RunnerError, StepFailed, TimedOut, Unreachable
 from paddock.shell import TIMEOUT, Output, Runner
 
-CHUNK = 8 * 2**20
-"""Bytes of a file that are sent at once; a broken transfer goes on from the last whole chunk."""
-
 PIECE = 1_000_000
 """Bytes of a job's log that one look brings."""
-
-LOST_LINK = 300.0
-"""Seconds for which a machine that cannot be reached is tried again while a job runs on it."""
 
 # umask first: the file never exists with more rights than it will have. The owner is set before the
 # name is, so that nobody reads a half-written file under it.
@@ -137,55 +132,22 @@ class Machine:
         if not output.ok:
             raise RunnerError(f"cannot write {path} on {self.target}: {_end(output.stderr)}")
 
-    def send(self, source: Path, path: str, *, log: Callable[[str], None] | None = None) -> None:
+    def send(
+        self,
+        source: Path,
+        path: str,
+        *,
+        sha256: str | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
         """Copies a file there; a transfer that was broken off goes on where it stopped.
 
-        The copy's SHA-256 is read back and compared. Raises RunnerError, and leaves no file under
-        ``path`` that is not whole.
+        ``sha256`` is the file's where it is known already. The copy's is read back and compared;
+        until then the file is called ``transfer.partial``. A link that is lost meanwhile is tried
+        again for LOST_LINK seconds. Raises RunnerError, and leaves no file under ``path`` that is
+        not whole.
         """
-        digest = hashlib.sha256()
-        with source.open("rb") as stream:
-            while block := stream.read(CHUNK):
-                digest.update(block)
-        wanted, size = digest.hexdigest(), source.stat().st_size
-        if self._sha256(path) == wanted:
-            return
-        part = f"{path}.{wanted[:16]}.part"
-        made = self.sh('mkdir -p "$(dirname "$1")"; wc -c <"$1" 2>/dev/null || echo 0', part)
-        done = min(int(made.stdout.strip() or 0), size) // CHUNK * CHUNK
-        with source.open("rb") as stream:
-            stream.seek(done)
-            while done < size or done == 0:
-                block = stream.read(CHUNK)
-                # Cut back first: what a broken try left behind the last whole chunk is dropped.
-                output = self.sh(
-                    'truncate -s "$2" "$1" && cat >>"$1"',
-                    part,
-                    str(done),
-                    stdin=block,
-                    timeout=600,
-                )
-                if not output.ok:
-                    raise RunnerError(
-                        f"cannot write {path} on {self.target}: {_end(output.stderr)}"
-                    )
-                done += len(block)
-                if log is not None:
-                    log(f"{source.name}: {done} of {size} bytes")
-                if not block:
-                    break
-        if self._sha256(part) != wanted:
-            self.run(["rm", "-f", part])
-            raise RunnerError(
-                f"{path} on {self.target} is not what was sent: its SHA-256 differs",
-                hint="try again; if it stays so, look at that machine's disk and memory",
-            )
-        moved = self.run(["mv", "-f", part, path])
-        if not moved.ok:
-            raise RunnerError(f"cannot write {path} on {self.target}: {_end(moved.stderr)}")
-
-    def _sha256(self, path: str) -> str:
-        return self.run(["sha256sum", "--", path], timeout=600).stdout.partition(" ")[0]
+        transfer.send(self, source, path, sha256=sha256, log=log)
 
     def follow(
         self,
