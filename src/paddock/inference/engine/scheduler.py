@@ -117,6 +117,12 @@ class Scheduler:
         every = [(one, given.get(id(one), 1)) for one in self.running]
         return [(one, n) for one, n in every if n]
 
+    def prompt_tokens(self) -> int:
+        """How many tokens of prompts there are for the next step to take from."""
+        tokens = sum(one.missing for one in self.running if one.missing > 1)
+        places = self._limits.max_batch - len(self.running)
+        return tokens + sum(len(one.tokens) for one in self.waiting[:places])
+
     def take_for_guesses(self, one: Generation, guesses: int) -> int:
         """How many of ``guesses`` after the text have room; takes free pages, preempts nobody."""
         size = self._limits.page_size
