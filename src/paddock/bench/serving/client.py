@@ -156,9 +156,9 @@ async def ask(
     pieces: list[float] = []
     begun = False
 
-    async def answered() -> Reply:
+    async def answered(over: aiohttp.ClientSession) -> Reply:
         nonlocal begun
-        async with http.post(url, json=body, allow_redirects=False) as response:
+        async with over.post(url, json=body, allow_redirects=False) as response:
             begun = True
             if response.status != 200:
                 said = message_of(await response.read())
@@ -167,13 +167,15 @@ async def ask(
 
     async def asked() -> Reply:
         try:
-            return await answered()
+            return await answered(http)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if begun or isinstance(error, aiohttp.ClientConnectorError):
                 raise
             # A server may close a kept connection while it is used again, llama.cpp's does after
-            # some answers. Such a request was not read; it goes out once more, as browsers do it.
-            return await answered()
+            # some answers. Such a request was not read; it goes out once more, as browsers do it,
+            # on a new connection: others that were kept may be about to be closed too.
+            async with session(target) as fresh:
+                return await answered(fresh)
 
     try:
         return await asyncio.wait_for(asked(), target.timeout)
