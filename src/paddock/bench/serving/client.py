@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +22,8 @@ Prompt = str | list[int]
 class Target:
     """A server and what it is asked for. ``url`` is the base, without ``/v1``; times in seconds.
 
-    ``ignore_eos`` asks for answers of full length by a field that vLLM, llama.cpp and Paddock know.
+    ``ignore_eos`` asks for answers of full length by a field that vLLM, llama.cpp and Paddock know;
+    ``more`` are other fields of the request.
     """
 
     url: str
@@ -31,6 +32,7 @@ class Target:
     chat: bool = False
     ignore_eos: bool = True
     timeout: float = 600.0
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -54,6 +56,7 @@ class Target:
             "stream": True,
             "stream_options": {"include_usage": True},
             **({"ignore_eos": True} if self.ignore_eos else {}),
+            **self.more,
         }
 
 
@@ -108,6 +111,7 @@ class _Choice(msgspec.Struct):
     text: str | None = None
     delta: _Delta | None = None
     finish_reason: str | None = None
+    logprobs: Any = None
 
 
 class _Usage(msgspec.Struct):
@@ -120,10 +124,15 @@ class _Piece(msgspec.Struct):
     usage: _Usage | None = None
     error: Any = None
 
-    def has_text(self) -> bool:
+    def says_something(self) -> bool:
+        """Whether there is text in it, or log probabilities of a token without text."""
         for choice in self.choices or ():
             delta = choice.delta
-            if choice.text or (delta and (delta.content or delta.reasoning_content)):
+            if (
+                choice.text
+                or choice.logprobs
+                or (delta and (delta.content or delta.reasoning_content))
+            ):
                 return True
         return False
 
@@ -156,9 +165,9 @@ async def ask(
     pieces: list[float] = []
     begun = False
 
-    async def answered() -> Reply:
+    async def answered(over: aiohttp.ClientSession) -> Reply:
         nonlocal begun
-        async with http.post(url, json=body, allow_redirects=False) as response:
+        async with over.post(url, json=body, allow_redirects=False) as response:
             begun = True
             if response.status != 200:
                 said = message_of(await response.read())
@@ -167,13 +176,15 @@ async def ask(
 
     async def asked() -> Reply:
         try:
-            return await answered()
+            return await answered(http)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if begun or isinstance(error, aiohttp.ClientConnectorError):
                 raise
             # A server may close a kept connection while it is used again, llama.cpp's does after
-            # some answers. Such a request was not read; it goes out once more, as browsers do it.
-            return await answered()
+            # some answers. Such a request was not read; it goes out once more, as browsers do it,
+            # on a new connection: others that were kept may be about to be closed too.
+            async with session(target) as fresh:
+                return await answered(fresh)
 
     try:
         return await asyncio.wait_for(asked(), target.timeout)
@@ -201,7 +212,7 @@ async def _read(
         if piece.error is not None:
             said = message_of(line)
             return _lost("broken stream", due, pieces, said)
-        if piece.has_text():
+        if piece.says_something():
             pieces.append(_since(due))
         usage = piece.usage or usage
         at_limit |= any(choice.finish_reason == "length" for choice in piece.choices or ())
