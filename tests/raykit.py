@@ -47,16 +47,32 @@ def cluster_of(nodes: int) -> Iterator[Any]:
     """A cluster of ``nodes`` nodes with one CPU each, all on this machine."""
     with ray_or_skip() as ray:
         utils = pytest.importorskip("ray.cluster_utils")
-        made = utils.Cluster(initialize_head=True, head_node_args=NODE)
+        made = utils.Cluster()
         try:
-            for _ in range(nodes - 1):
-                made.add_node(**NODE)
+            for _ in range(nodes):
+                add_node(made)
             yield made
         finally:
             if ray.is_initialized():
                 ray.serve.shutdown()
                 ray.shutdown()
             made.shutdown()
+
+
+def add_node(cluster: Any, attempts: int = 5) -> Any:
+    """A node more. Ray gives one 30 s to start and no way to ask for longer: a busy machine's may
+    need several attempts."""
+    before = set(psutil.Process().children(recursive=True))
+    while True:
+        try:
+            return cluster.add_node(**NODE)
+        except Exception as error:
+            attempts -= 1
+            if "timed out during startup" not in str(error) or not attempts:
+                raise
+        for one in set(psutil.Process().children(recursive=True)) - before:
+            with suppress(psutil.Error):  # it would join the cluster later
+                one.kill()
 
 
 def free_port() -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from paddock.inference.serve.config import ServeConfig
 from paddock.inference.serve.ray import APPLICATION, RayConfig, deploy
-from raykit import BODY, ENVIRONMENT, NODE, asking, cluster_of, free_port, wait
+from raykit import BODY, ENVIRONMENT, add_node, asking, cluster_of, free_port, wait
 
 # Starting a cluster takes a minute or more on two cores: not in CI.
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -39,7 +39,7 @@ def cluster() -> Iterator[Any]:
 def test_scaled_updated_and_a_node_killed_under_load(cluster: Any) -> None:
     import ray
 
-    other = cluster.add_node(**NODE)
+    other = add_node(cluster)
     url = f"http://127.0.0.1:{(port := free_port())}"
 
     # From one replica to two under load, and back without it.
