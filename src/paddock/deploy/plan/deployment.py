@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paddock.deploy import catalog, doctor
 from paddock.deploy.bundle import Source
 from paddock.deploy.host import probe
 from paddock.deploy.plan import apply as applying
@@ -22,7 +24,7 @@ from paddock.deploy.plan.prepare import Prepared, machine_of, prepare
 from paddock.deploy.plan.reach import Reach, Target, runner, target
 from paddock.deploy.stackfile import HostEntry, Stackfile
 from paddock.deploy.step import Machine
-from paddock.errors import Blocked, PaddockError, UsageError
+from paddock.errors import Blocked, CatalogError, PaddockError, UsageError
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Deployment:
 
     def plan(self) -> Plan:
         """What would change, on all chosen hosts; reads only. A host that fails has a problem."""
+        threading.Thread(target=_read_ahead, daemon=True).start()
         hosts = []
         for result in self._each(self._plan):
             if result.value is not None:
@@ -235,6 +238,13 @@ class Deployment:
         if not self.journal.entries():
             contexts.forget(self.folder / "contexts")
         return undone
+
+
+def _read_ahead() -> None:
+    """What the hosts' answers are held against, read while they answer."""
+    with contextlib.suppress(CatalogError):  # told to whoever needs it
+        catalog.load()
+        doctor.load()
 
 
 def _blocked(planned: HostPlan) -> PaddockError:
