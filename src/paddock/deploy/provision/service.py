@@ -87,7 +87,7 @@ end_all() { # SECONDS: the supervisor $pid, and all that is in the sessions that
   sessions=$(of_proc parent "$supervisor" | tr '\n' ' ')
   kill -TERM "$supervisor"
   waited=0
-  # shellcheck disable=SC2086,SC2046 # several words
+  # shellcheck disable=SC2046,SC2086 # several words
   while ours || [ -n "$(of_proc session $sessions)" ]; do
     waited=$((waited + 1))
     if [ "$waited" -ge $(($1 * 5)) ]; then

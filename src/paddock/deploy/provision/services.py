@@ -131,16 +131,17 @@ def _tensorboard(context: Context, port: int) -> list[Step]:
 def _mindinsight(context: Context, port: int) -> list[Step]:
     # Its bound on protobuf contradicts MindSpore's from 2.7 on: an environment of its own.
     prefix = f"{context.environment}-mindinsight"
-    quoted = shlex.quote(prefix)
+    # "mindinsight start" binds to 127.0.0.1, where no published port of a container leads, knows no
+    # other address, and leaves its gunicorn to itself: here that is run as it would run it.
     run = (
-        # It starts gunicorn by its bare name, detached, and ends; whoever waits here ends it too.
-        f"PATH={quoted}/bin:$PATH\nexport PATH\n"
-        f"mkdir -p {_workdir(context)}/summaries\n"
-        f"trap 'mindinsight stop --port {port}; exit 0' TERM INT\n"
-        f"mindinsight start --port {port} --host {_address(context)}"
-        f" --summary-base-dir {_workdir(context)}/summaries\n"
-        'while pgrep -f "gunicorn.*mindinsight" >/dev/null; do sleep 2 & wait $!; done\n'
-        "exit 1"
+        f"prefix={shlex.quote(prefix)} summaries={_workdir(context)}/summaries\n"
+        "PATH=$prefix/bin:$PATH MINDINSIGHT_SUMMARY_BASE_DIR=$summaries\n"
+        f"MINDINSIGHT_PORT={port} MINDINSIGHT_WORKSPACE=$PWD/workspace\n"
+        "export PATH MINDINSIGHT_SUMMARY_BASE_DIR MINDINSIGHT_PORT MINDINSIGHT_WORKSPACE\n"
+        'mkdir -p "$summaries"\n'
+        f'exec "$prefix/bin/gunicorn" --bind {_address(context)}:{port}'
+        " --config python:mindinsight.backend.config.gunicorn_conf"
+        " --logger-class mindinsight.backend.run.GunicornLogger mindinsight.backend.application:APP"
     )
     version = (context.stack and context.stack.version("python")) or None
     place = python.Environment(prefix, python.manager(context), version, exact=False)
