@@ -122,12 +122,18 @@ def containerfile(
     if file is None:
         _give(write(arguments or []), out)
         return
+    from paddock.deploy.container.containerfile import PADDOCK
     from paddock.deploy.container.containerfile import containerfile as whole
     from paddock.deploy.provision import steps
 
     _nothing(arguments, "a stack file says what paddock serve is given: serve.options")
     context = _context(file, on, facts)
-    _give(whole(_spec(context), steps(context)), out)
+    made = steps(context)
+    installs = any(step.id == PADDOCK for step in made)
+    wheels = f"{context.folder}/wheels" if installs else None
+    _give(whole(_spec(context), made, wheels=wheels), out)
+    if installs:
+        _wheel_beside(out, context.host.system.arch or "")
 
 
 @app.command(cls=Command, epilog=examples("paddock export compose -f paddock.yaml > compose.yaml"))
@@ -172,6 +178,19 @@ def kubernetes(
     wish = context.file.serve
     ready = wish.port if wish.enabled and spec.ports else None
     _give(write(spec, Node(seen.chip or seen.accelerator, seen.arch, count, ready)), out)
+
+
+def _wheel_beside(out: Path | None, arch: str) -> None:
+    """Puts the wheel that a recipe copies beside it, or says what is to be there."""
+    from paddock.deploy.provision import wheel
+
+    if out is None:
+        sys.stderr.write("note: it copies the wheel of this Paddock, which --out puts beside it\n")
+        return
+    try:
+        render.line(f"wrote {wheel.build(out.parent, arch=arch)}")
+    except UsageError as error:  # the recipe is good all the same
+        sys.stderr.write(f"note: {error.message}: put a wheel for that beside {out.name}\n")
 
 
 def _context(file: Path | None, on: str | None, facts: Path | None) -> Context:

@@ -73,13 +73,19 @@ def test_systemd_of_a_container_and_of_a_server(export: Callable[..., str]) -> N
     assert "serve --host 127.0.0.1 --port 9000" in text
 
 
-def test_containerfile(export: Callable[..., str]) -> None:
+def test_containerfile(export: Callable[..., str], tmp_path: Path) -> None:
     text = export("containerfile")
     assert "\nFROM ubuntu:22.04\n" in text
     assert json.loads(text.split("\nCMD ")[1]) == ["/opt/paddock/serve/run"]
     # In a network of its own it listens on all of it, and the port is published on loopback.
     assert "--host 0.0.0.0 --port 8000 --insecure" in text
     assert "# serve.process" not in text
+    # No index has the wheel of this Paddock: it comes from the build's folder, where --out puts it.
+    copied = text.index("\nCOPY paddock-")
+    assert text.index("# serve.paddock") < copied < text.index("/opt/paddock/wheels/paddock-*.whl")
+    # This Paddock may have kernels for another processor than the facts name: said, not refused.
+    export("containerfile", "--out", str(tmp_path / "Containerfile"))
+    assert (tmp_path / "Containerfile").read_text() == text
 
 
 def test_what_cannot_be_written(export: Callable[..., str]) -> None:

@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 import simhost
-from paddock.deploy.provision import mirrors
+from paddock.deploy.provision import mirrors, repositories
 from paddock.deploy.step import HOST, Machine
 from paddock.errors import StepFailed, UsageError
 from paddock.shell import LocalRunner
 
-CASES = yaml.safe_load((Path(__file__).parent / "mirror_lists.yaml").read_text())
+HERE = Path(__file__).parent
+CASES = yaml.safe_load((HERE / "mirror_lists.yaml").read_text())
+REPOSITORIES = yaml.safe_load((HERE / "repository_files.yaml").read_text())
 MIRROR = "https://m.example.org"
 KEYRING = re.compile(r" \[signed-by=[^]]*\]")
 
@@ -34,6 +36,26 @@ def test_the_list_is_of_the_release_and_the_processor(case: dict[str, Any], tmp_
     lines = [KEYRING.sub("", line) for line in output.stdout.splitlines()]
     assert lines[0].startswith("# Written by Paddock")
     assert lines[1:] == case["lines"]
+
+
+@pytest.mark.parametrize("case", REPOSITORIES, ids=lambda case: case["name"])
+def test_repositories_stay_what_they_are_at_the_mirror(
+    case: dict[str, Any], tmp_path: Path
+) -> None:
+    release, file = tmp_path / "os-release", tmp_path / "system.repo"
+    release.write_text("".join(f'{k}="{v}"\n' for k, v in case["release"].items()))
+    (tmp_path / "centos-release").write_text(f"{case.get('centos', '')}\n")
+    file.write_text(case["file"])
+    call = f'{repositories.MOVED}\nmoved "$@"'
+    words = (MIRROR, str(release), case["architecture"], str(file))
+    output = LocalRunner().run(["sh", "-euc", call, "sh", *words])
+    if "refused" in case:
+        assert output.exit_code == 2
+        assert case["refused"] in output.stderr
+        return
+    comment, _, moved = output.stdout.partition("\n")
+    assert comment.startswith(f"# Written by Paddock: {case['release']['ID']} ")
+    assert moved == case["moved"]
 
 
 @pytest.mark.parametrize(
@@ -107,19 +129,45 @@ def test_a_system_without_lists_is_refused(host: simhost.SimulatedHost) -> None:
         mirrors.system(MIRROR, on=HOST).check(Machine(host, "/var/lib/paddock"))
 
 
-def test_openeuler_keeps_its_repositories_at_the_mirror(tmp_path: Path) -> None:
-    repo = (
-        "[OS]\nname=OS\nbaseurl=http://repo.openeuler.org/openEuler-22.03-LTS/OS/$basearch/\n"
-        "metalink=https://mirrors.openeuler.org/metalink?repo=$releasever\ngpgcheck=1\n"
-    )
-    host = simhost.build(tmp_path / "host", {"/etc/yum.repos.d/openEuler.repo": repo})
-    machine = Machine(host, "/var/lib/paddock")
+EULER = 'ID="openEuler"\nVERSION_ID="22.03"\n'
+REPO = (
+    "[OS]\nname=OS\nbaseurl=http://repo.openeuler.org/openEuler-22.03-LTS/OS/$basearch/\n"
+    "gpgkey=http://repo.openeuler.org/openEuler-22.03-LTS/OS/$basearch/RPM-GPG-KEY-openEuler\n"
+)
+
+
+def test_own_repositories_rest_and_come_back(tmp_path: Path) -> None:
+    key = "/etc/pki/rpm-gpg/RPM-GPG-KEY-openEuler"
+    files = {
+        "/etc/os-release": EULER,
+        "/etc/yum.repos.d/openEuler.repo": REPO,
+        "/etc/yum.repos.d/other.repo": "[other]\nbaseurl=http://other.example.org/\n",
+        key: "a key",
+    }
+    machine = Machine(simhost.build(tmp_path / "host", files), "/var/lib/paddock")
     step = mirrors.system(MIRROR, on=HOST)
     before = step.check(machine).before
+    for _ in range(2):  # the second as after a run that was broken off at its end
+        step.apply(machine, print)
+        assert step.check(machine).right
+        text = machine.read("/etc/yum.repos.d/paddock.repo") or ""
+        assert f"baseurl={MIRROR}/openeuler/openEuler-22.03-LTS/OS/$basearch/" in text
+        assert f"gpgkey=file://{key}\n" in text, "the key on the disk goes before the network's"
+        assert "other.example.org" not in text
+    assert machine.read("/etc/yum.repos.d/openEuler.repo") is None
+    # An update of the package that owns the file brings it again, for another release.
+    machine.write("/etc/yum.repos.d/openEuler.repo", REPO.replace("22.03", "24.03"))
+    assert not step.check(machine).right
     step.apply(machine, print)
     assert step.check(machine).right
-    text = machine.read("/etc/yum.repos.d/paddock.repo") or ""
-    assert f"baseurl={MIRROR}/openeuler/openEuler-22.03-LTS/OS/$basearch/" in text
-    assert "#metalink=" in text and "gpgcheck=1" in text
+    assert "openEuler-24.03-LTS" in (machine.read("/etc/yum.repos.d/paddock.repo") or "")
     step.undo(machine, before, print)
-    assert machine.read("/etc/yum.repos.d/openEuler.repo") == repo
+    assert machine.read("/etc/yum.repos.d/openEuler.repo") == REPO.replace("22.03", "24.03")
+    assert machine.read("/etc/yum.repos.d/paddock.repo") is None
+    assert machine.read("/etc/yum.repos.d/other.repo")
+
+
+def test_a_system_that_leads_nowhere_known_is_refused(tmp_path: Path) -> None:
+    host = simhost.build(tmp_path / "host", {"/etc/os-release": EULER})
+    with pytest.raises(StepFailed, match=r"no file in /etc/yum\.repos\.d"):
+        mirrors.system(MIRROR, on=HOST).check(Machine(host, "/var/lib/paddock"))

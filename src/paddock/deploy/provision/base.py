@@ -111,8 +111,25 @@ done
         after="the host's",
         checks=head + check,
         applies=head + apply + update,
-        undoes=head + 'inside "rm -f $kept*.crt" </dev/null\n' + update,
+        # A container of this deployment's is removed next, and takes them along.
+        undoes=head + 'inside : </dev/null 2>/dev/null || { echo "$name does not run"; exit 0; }\n'
+        'inside "rm -f $kept*.crt" </dev/null\n' + update,
     )
+
+
+# A home is what useradd made it of, or holds somebody's files by now.
+_USER_GONE = r"""
+home=$(getent passwd HwHiAiUser | cut -d: -f6) || :
+if id HwHiAiUser >/dev/null 2>&1; then as_root userdel HwHiAiUser; fi
+# Somebody else may have the number for theirs (-o), and then only force removes the name.
+if getent group HwHiAiUser >/dev/null; then
+  as_root groupdel HwHiAiUser 2>/dev/null || as_root groupdel -f HwHiAiUser
+fi
+if [ -n "$home" ] && [ -d "$home" ]; then
+  if as_root diff -r /etc/skel "$home" >/dev/null 2>&1; then as_root rm -rf "$home"
+  else echo "$home stays: there are files in it"; fi
+fi
+"""
 
 
 def _user(context: Context) -> Step:
@@ -134,6 +151,5 @@ def _user(context: Context) -> Step:
         f" as_root groupadd -o -g {gid} HwHiAiUser\n"
         f"id HwHiAiUser >/dev/null 2>&1 ||"
         f" as_root useradd -o -u {uid} -g HwHiAiUser -m -s /bin/bash HwHiAiUser",
-        undoes=f"{AS_ROOT}if id HwHiAiUser >/dev/null 2>&1; then as_root userdel HwHiAiUser; fi\n"
-        "if getent group HwHiAiUser >/dev/null; then as_root groupdel HwHiAiUser; fi",
+        undoes=AS_ROOT + _USER_GONE,
     )

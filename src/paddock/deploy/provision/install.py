@@ -14,6 +14,7 @@ from paddock._version import __version__
 from paddock.deploy.bundle import MANIFEST
 from paddock.deploy.provision import python, wheel
 from paddock.deploy.provision.context import Context
+from paddock.deploy.provision.prefix import Environment
 from paddock.deploy.step import HOST, Ask, Change, Log, Machine, ScriptStep, State, Step
 
 OLDEST, FETCHED = (3, 10), "3.11"
@@ -51,13 +52,13 @@ def steps(context: Context) -> list[Step]:
     return [*found, install]
 
 
-def beside(context: Context) -> python.Environment:
+def beside(context: Context) -> Environment:
     """An environment beside the framework's: of a Python that is there, or else is fetched."""
     manager = python.manager(context)
     there = [_minor(each.version) for each in context.inside.pythons if each.version]
     able = max((each for each in there if each >= OLDEST), default=None)
     version = f"{able[0]}.{able[1]}" if able and manager == "venv" else FETCHED
-    return python.Environment(str(Path(context.server).parents[1]), manager, version, exact=False)
+    return Environment(str(Path(context.server).parents[1]), manager, version, exact=False)
 
 
 def _minor(version: str) -> tuple[int, int]:

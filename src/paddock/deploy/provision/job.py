@@ -100,15 +100,14 @@ def follow(machine: Machine, step: str, script: str, *, timeout: float, log: Log
 def explained(error: StepFailed) -> StepFailed:
     """The failure with what the doctor reads in its log; the same where he reads nothing sure.
 
-    The line that says it most surely becomes the reason, the rule's first step the hint.
+    The line that says it most surely becomes the reason, the rule's first step the
+    hint: it knows more of this failure than what a step says of any of its own.
     """
     finding = next((f for f in read_log(error.log, "its log") if f.sure), None)
     if finding is None:
         return error
     reason = f"{finding.rule.title}: {finding.evidence[0].fact}"
-    return StepFailed(
-        error.step, error.target, reason, log=error.log, hint=error.hint or advice(finding)
-    )
+    return StepFailed(error.step, error.target, reason, log=error.log, hint=advice(finding))
 
 
 def advice(finding: Finding) -> str:

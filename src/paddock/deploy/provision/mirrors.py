@@ -6,10 +6,11 @@ import shlex
 from urllib.parse import urlsplit
 
 from paddock.deploy.provision.job import AS_ROOT, JobStep
+from paddock.deploy.provision.repositories import MOVED
 from paddock.deploy.step import Step
 from paddock.errors import UsageError
 
-FOLDERS = ("ubuntu", "ubuntu-ports", "debian", "debian-security", "openeuler")
+FOLDERS = ("ubuntu", "ubuntu-ports", "debian", "debian-security", "openeuler", "centos-vault")
 """What public mirrors call the trees of distributions, below one base address."""
 
 # The machine's own /etc/os-release decides: a list for another release takes the system apart
@@ -31,7 +32,7 @@ wanted() { # MIRROR OS_RELEASE ARCHITECTURE: the lines for sources.list
       tree=debian parts=main security="$1/debian-security $suite-security"
       [ "$suite" != buster ] || security="$1/debian-security buster/updates" ;;
     *)
-      echo "ID=$ID in $2: mirrors are known for Ubuntu, Debian and openEuler" >&2
+      echo "ID=$ID in $2: mirrors are known for Ubuntu, Debian, openEuler and CentOS 7 and 8" >&2
       exit 2 ;;
   esac
   keys=/usr/share/keyrings/$ID-archive-keyring.gpg
@@ -40,11 +41,6 @@ wanted() { # MIRROR OS_RELEASE ARCHITECTURE: the lines for sources.list
   printf 'deb%s %s %s\n' "$keys" "$1/$tree $suite" "$parts"
   printf 'deb%s %s %s\n' "$keys" "$1/$tree $suite-updates" "$parts"
   printf 'deb%s %s %s\n' "$keys" "$security" "$parts" )
-}
-openeuler() { # MIRROR FILE: the same repositories at the mirror
-  printf '# Written by Paddock.\n'
-  sed -e "s#^baseurl=https\{0,1\}://repo\.openeuler\.org/#baseurl=$1/openeuler/#" \
-    -e 's/^metalink=/#metalink=/' "$2"
 }
 """
 
@@ -57,15 +53,18 @@ if command -v apt-get >/dev/null; then
   text() { wanted "$mirror" /etc/os-release "$(dpkg --print-architecture)"; }
 else
   list=/etc/yum.repos.d/paddock.repo
-  set -- /etc/yum.repos.d/openEuler.repo
-  text() {
-    if [ -e "$1$off" ]; then openeuler "$mirror" "$1$off"; else openeuler "$mirror" "$1"; fi
-  }
+  set --
+  for file in /etc/yum.repos.d/*.repo /etc/yum.repos.d/*.repo"$off"; do
+    plain=${file%"$off"}
+    if [ "$plain" = "$list" ] || { [ "$file" != "$plain" ] && [ -e "$plain" ]; }; then continue; fi
+    if distributions "$file"; then set -- "$@" "$plain"; fi
+  done
+  text() { moved "$mirror" /etc/os-release "$(uname -m)" "$@"; }
 fi
 """
 
 _CHECK = r"""
-new=$(text "$1") || exit 2
+new=$(text "$@") || exit 2
 cat "$list" 2>/dev/null || echo "the system's own lists"
 for file in "$@"; do
   [ ! -e "$file" ] || exit 1
@@ -75,7 +74,7 @@ done
 
 # A name that ends so is neither read by apt nor complained of (Dir::Ignore-Files-Silently).
 _APPLY = r"""
-new=$(text "$1")
+new=$(text "$@")
 for file in "$@"; do
   [ ! -e "$file" ] || as_root mv "$file" "$file$off"
 done
@@ -123,7 +122,7 @@ def base(address: str) -> str:
 
 def system(mirror: str, *, on: str) -> Step:
     """The system's packages from ``mirror``; the lists that were there come back on undo."""
-    head = f"mirror={shlex.quote(base(mirror))}\n{AS_ROOT}{WANTED}{_PLACES}"
+    head = f"mirror={shlex.quote(base(mirror))}\n{AS_ROOT}{WANTED}{MOVED}{_PLACES}"
     return JobStep(
         id="base.mirror",
         title=f"system packages come from {base(mirror)}",

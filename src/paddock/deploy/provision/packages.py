@@ -27,7 +27,10 @@ if command -v apt-get >/dev/null; then
 elif command -v dnf >/dev/null || command -v yum >/dev/null; then
   manager=$(command -v dnf || command -v yum)
   present() { rpm -q --quiet "$1" || rpm -q --quiet --whatprovides "$1"; }
-  names() { rpm -qa --qf '%{NAME}\\n' | sort -u; }
+  names() { # a key that signs packages is one of them, and all keys have one name
+    rpm -qa --qf '%{NAME} %{NAME}-%{VERSION}-%{RELEASE}\\n' |
+      sed -e 's/^gpg-pubkey //' -e t -e 's/ .*//' | sort -u
+  }
 else
   echo 'neither apt-get nor dnf nor yum is here' >&2
   exit 2
@@ -91,7 +94,10 @@ if [ "$manager" = apt ]; then
     apt-get $options install -y --no-install-recommends "$@"
 else
   set -- $dnf
-  as_root "$manager" install -y "$@"
+  as_root "$manager" install -y --setopt=install_weak_deps=False "$@"
+  for name; do # yum 3 passes over what it does not find
+    present "$name" || { echo "No match for argument: $name" >&2; exit 1; }
+  done
 fi
 names | comm -13 "$records/$id.before" - >"$records/$id.new"
 cat "$records/$id.new" "$records/$id.installed" 2>/dev/null | sort -u >"$records/$id.all"
@@ -129,8 +135,30 @@ if [ "$manager" = apt ]; then
   fi
   [ -z "$remove" ] || as_root env DEBIAN_FRONTEND=noninteractive apt-get purge -y $remove
 else
-  [ -z "$remove" ] || as_root "$manager" remove -y --noautoremove $remove ||
-    as_root "$manager" remove -y $remove
+  needing() { # NAME: the installed packages that need it
+    { rpm -e --test "$1" 2>&1 || :; } | sed -n 's/.* is needed by (installed) //p' |
+      while read -r package; do rpm -q --qf '%{NAME}\\n' "$package"; done | sort -u
+  }
+  rest='' keys=''
+  for name in $remove; do
+    case $name in gpg-pubkey-*) keys="$keys $name" ;; *) rest="$rest $name" ;; esac
+  done
+  remove=''
+  while [ "$remove" != "$rest" ]; do # what stays needs others of ours in its turn
+    remove=$rest rest=''
+    printf '%s\\n' $remove | sort >"$records/$id.going"
+    for name in $remove; do
+      if [ -n "$(needing "$name" | comm -23 - "$records/$id.going")" ]; then
+        echo "$name is needed by packages that came later: it stays"
+      else
+        rest="$rest $name"
+      fi
+    done
+  done
+  # By default what nothing needs any more goes along, whoever brought it.
+  [ -z "$remove" ] ||
+    as_root "$manager" remove -y --setopt=clean_requirements_on_remove=False $remove
+  [ -z "$keys" ] || as_root rpm -e $keys
 fi
 rm -rf "$records/$id".* "$records/bundle.list" "$records/lists"
 rmdir "$records" 2>/dev/null || :

@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 
+from paddock.deploy.provision import conda, prefix
 from paddock.deploy.provision.context import Context
-from paddock.deploy.provision.job import AS_ROOT, CERTIFICATES, FETCH, JobStep
+from paddock.deploy.provision.job import JobStep
 from paddock.deploy.provision.mirrors import base
 from paddock.deploy.provision.packages import INSTALL, UNDO, head
+from paddock.deploy.provision.prefix import Environment
 from paddock.deploy.step import FileStep, Step
-
-CONDA = ("conda", "mamba", "micromamba")
-"""Programs that make environments of a Python that the system does not have."""
-
-HINT = (
-    "give python: {manager: conda, installer: PATH OR ADDRESS} in paddock.yaml, or put uv there,"
-    " or take an image whose system has it"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """Where the environment is (``prefix``), who makes it and which Python it has.
-
-    ``version`` is ``3.9`` or ``3.9.7``, None where any will do. ``exact``: 3.11.4 means this patch
-    release and not merely a 3.11.
-    """
-
-    prefix: str
-    manager: str
-    version: str | None
-    exact: bool
-
-    @property
-    def python(self) -> str:
-        """Its interpreter."""
-        return f"{self.prefix}/bin/python"
 
 
 def environment(context: Context) -> Environment | None:
@@ -62,13 +36,13 @@ def steps(context: Context) -> list[Step]:
 def made(context: Context, found: Environment, subject: str = "python") -> list[Step]:
     """The steps that make an environment, by its manager; ``subject`` begins their ids."""
     if found.manager == "conda":
-        return _by_conda(context, found, subject)
+        return conda.made(context, found, subject)
     if found.manager == "uv":
         return [_by_uv(context, found, subject)]
     return _by_venv(context, found, subject)
 
 
-def index(context: Context, prefix: str, step: str) -> list[Step]:
+def index(context: Context, folder: str, step: str) -> list[Step]:
     """The step that makes an environment's pip fetch from the mirror, if one is named."""
     if not context.file.mirrors.pip:
         return []
@@ -77,7 +51,7 @@ def index(context: Context, prefix: str, step: str) -> list[Step]:
             id=step,
             title="pip fetches from the mirror",
             why="in this environment, for whoever uses pip in it",
-            path=f"{prefix}/pip.conf",
+            path=f"{folder}/pip.conf",
             text=f"[global]\nindex-url = {base(context.file.mirrors.pip)}\n",
             on=context.place,
         )
@@ -89,70 +63,9 @@ def manager(context: Context) -> str:
     wish = context.file.python
     if wish.manager != "auto":
         return wish.manager
-    if wish.installer or any(context.inside.tool(name) for name in CONDA):
+    if wish.installer or any(context.inside.tool(name) for name in conda.PROGRAMS):
         return "conda"
     return "uv" if context.inside.tool("uv") else "venv"
-
-
-# version is empty where any will do. A patch release counts only where it was asked for by hand:
-# wheels are the same for all of a minor release.
-_FITS = r"""
-fits() { # PYTHON: whether it is there, has the version and can make environments
-  have=$("$1" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || return 1
-  [ -n "$version" ] || { [ "$have" != "${have#3.}" ] && return 0; return 1; }
-  case $have. in "$version".*) return 0 ;; esac
-  [ -z "$exact" ] || return 1
-  case $have. in "$minor".*) return 0 ;; esac
-  return 1
-}
-"""
-
-
-def _head(found: Environment) -> str:
-    version = found.version or ""
-    words = {
-        "prefix": found.prefix,
-        "version": version,
-        "minor": ".".join(version.split(".")[:2]),
-        "exact": "yes" if found.exact else "",
-    }
-    return "\n".join(f"{k}={shlex.quote(v)}" for k, v in words.items()) + _FITS
-
-
-_MADE = (
-    'if fits "$prefix/bin/python"; then "$prefix/bin/python" --version; else echo none; exit 1; fi'
-)
-
-# Only what this step has made goes: a mark says so.
-_GONE = '[ ! -e "$prefix/.paddock" ] || rm -rf "$prefix"'
-
-
-def _make(
-    context: Context, found: Environment, subject: str, make: str, *, timeout: float = 1800
-) -> Step:
-    """The step of the environment itself, made by the sh program ``make``."""
-    apply = (
-        # What was broken off half-way would pass for an environment to some tools.
-        f'{CERTIFICATES}if [ -e "$prefix/.paddock" ]; then rm -rf "$prefix"; fi\n'
-        'if [ -e "$prefix" ]; then\n'
-        '  echo "$prefix exists and has another Python; it is not Paddock\'s to replace" >&2\n'
-        "  exit 1\nfi\n"
-        f'mkdir -p "$prefix"\n: >"$prefix/.paddock"\n{make}\n'
-        '"$prefix/bin/python" --version\n'
-    )
-    return JobStep(
-        id=f"{subject}.environment",
-        title=f"Python {found.version or '3'} in {found.prefix}, by {found.manager}",
-        why="the versions of the stack, apart from the system's own Python",
-        on=context.place,
-        what=f"environment {found.prefix}",
-        after=f"Python {found.version or '3'}",
-        checks=_head(found) + _MADE,
-        applies=_head(found) + apply,
-        undoes=_head(found) + _GONE,
-        timeout=timeout,
-        hint=HINT,
-    )
 
 
 # pyenv's and python.org's places last: an interpreter of the system serves longest.
@@ -186,19 +99,28 @@ case $manager in
     fi
     apt="$wanted $wanted-venv" ;;
   *)
+    # The Python of the release is called python3, others by their number: python3.11, python39.
     dnf=python3
-    if [ -n "$minor" ] && ! "$manager" -q list "python$minor" >/dev/null 2>&1; then
-      echo "paddock: no Python $version can be had here" >&2
-      exit 1
-    fi
-    [ -z "$minor" ] || dnf=python$minor ;;
+    if [ -n "$minor" ]; then
+      dnf=
+      for one in "python$minor" "python3${minor#3.}" python3; do
+        if "$manager" -q list "$one" | grep -Eq "^$one\.[a-z0-9_]+ +([0-9]+:)?$minor\."; then
+          dnf=$one
+          break
+        fi
+      done
+      if [ -z "$dnf" ]; then
+        echo "paddock: no Python $version can be had here" >&2
+        exit 1
+      fi
+    fi ;;
 esac
 """
 
 
 def _by_venv(context: Context, found: Environment, subject: str) -> list[Step]:
     step = f"{subject}.interpreter"
-    first = _head(found) + _FIND
+    first = prefix.head(found) + _FIND
     packages = head(step, (), (), context.folder, context.artifacts)
     interpreter = JobStep(
         id=step,
@@ -210,10 +132,10 @@ def _by_venv(context: Context, found: Environment, subject: str) -> list[Step]:
         applies=first + packages + _patient_first(INSTALL, _OFFERED) + "find_python >/dev/null",
         undoes=first + packages + UNDO,
         timeout=3600,
-        hint=HINT,
+        hint=prefix.HINT,
     )
     make = _FIND + '"$(find_python)" -m venv "$prefix"'
-    return [interpreter, _make(context, found, subject, make)]
+    return [interpreter, prefix.step(context, found, subject, make)]
 
 
 def _patient_first(install: str, offered: str) -> str:
@@ -241,53 +163,4 @@ def _by_uv(context: Context, found: Environment, subject: str) -> Step:
         'elif [ -n "$minor" ]; then set -- "$@" --python "$minor"; fi\n'
         '"$uv" "$@" "$prefix"'
     )
-    return _make(context, found, subject, make)
-
-
-def _by_conda(context: Context, found: Environment, subject: str) -> list[Step]:
-    tool = next(filter(None, map(context.inside.tool, CONDA)), None)
-    steps: list[Step] = []
-    conda = tool.path if tool else f"{context.folder}/conda/bin/conda"
-    installer = context.file.python.installer
-    if tool is None and installer and subject == "python":
-        steps.append(_installer(context, installer))
-    channels = ""
-    if context.file.mirrors.conda:
-        mirror = shlex.quote(base(context.file.mirrors.conda))
-        channels = f" --override-channels -c {mirror}"
-    make = (
-        f"conda={shlex.quote(conda)}\n"
-        'command -v "$conda" >/dev/null || {\n'
-        '  echo "paddock: no conda at $conda" >&2\n  exit 1\n}\n'
-        # conda refuses a folder that is there and is none of its own.
-        'rm -f "$prefix/.paddock"; rmdir "$prefix"\n'
-        f'"$conda" create -y -q -p "$prefix"{channels} "python${{version:+=$version}}" pip\n'
-        ': >"$prefix/.paddock"'
-    )
-    return [*steps, _make(context, found, subject, make, timeout=3600)]
-
-
-def _installer(context: Context, installer: str) -> Step:
-    """conda itself, by its vendor's installer, into Paddock's folder."""
-    root = f"{context.folder}/conda"
-    name = installer.rpartition("/")[2]
-    local = f"{context.folder}/downloads/{name}"
-    get = (
-        f"fetch {shlex.quote(installer)} {shlex.quote(local)}"
-        if "://" in installer
-        else f"ls {shlex.quote(installer)} >/dev/null"
-    )
-    path = local if "://" in installer else installer
-    head = f"root={shlex.quote(root)}\n"
-    return JobStep(
-        id="python.conda",
-        title=f"conda in {root}",
-        why="it has every version of Python, whatever the system's release",
-        on=context.place,
-        checks=head + 'if [ -x "$root/bin/conda" ]; then echo there; else echo none; exit 1; fi',
-        applies=f"{head}{AS_ROOT}{FETCH}{get}\n"
-        # -u: over what a broken try has left; -b: without questions, its licence accepted.
-        f'bash {shlex.quote(path)} -b -u -p "$root"',
-        undoes=head + 'rm -rf "$root"',
-        timeout=3600,
-    )
+    return prefix.step(context, found, subject, make)

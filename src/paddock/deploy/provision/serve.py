@@ -208,6 +208,17 @@ _START = r"""
 umask 077
 stop
 if by_systemd; then
+  # Signs that systemd reads in a unit: systemd.unit(5), systemd.syntax(7), systemd.service(5).
+  # The name of a program itself may hold none, so that sh is named.
+  plain() { printf '%s\n' "$1" | sed 's/%/%%/g'; }
+  quoted() { plain "$1" | sed 's/["\\]/\\&/g'; }
+  log=$(plain "$folder/log") run=$(quoted "$folder/run" | sed 's/\$/$$/g')
+  # What says where the models and the settings are: a service has none of who starts it.
+  settings=$(for name in PADDOCK_HOME PADDOCK_CONFIG PADDOCK_THREADS PADDOCK_MINDSPORE_PYTHON \
+    XDG_CACHE_HOME XDG_CONFIG_HOME; do
+    eval "value=\${$name-}"
+    [ -z "$value" ] || printf 'Environment="%s=%s"\n' "$name" "$(quoted "$value")"
+  done)
   cat >"/etc/systemd/system/$unit.service" <<END
 [Unit]
 Description=Paddock's server, deployment ${unit#paddock-}
@@ -217,9 +228,10 @@ Wants=network-online.target
 [Service]
 Type=exec
 User=$(id -un)
-ExecStart=$folder/run
-StandardOutput=append:$folder/log
-StandardError=append:$folder/log
+$settings
+ExecStart=/bin/sh "$run"
+StandardOutput=append:$log
+StandardError=append:$log
 Restart=on-failure
 RestartSec=5
 TimeoutStopSec=330
@@ -229,6 +241,7 @@ NoNewPrivileges=yes
 [Install]
 WantedBy=multi-user.target
 END
+  chmod 644 "/etc/systemd/system/$unit.service"
   systemctl daemon-reload
   systemctl -q enable "$unit"
   systemctl restart "$unit"

@@ -7,6 +7,7 @@ import shlex
 from paddock.deploy.provision import python
 from paddock.deploy.provision.context import Context
 from paddock.deploy.provision.pip import PipStep, Wanted
+from paddock.deploy.provision.prefix import Environment
 from paddock.deploy.provision.requirements import constraints, wanted
 from paddock.deploy.provision.service import service
 from paddock.deploy.step import CONTAINER, Step
@@ -144,7 +145,7 @@ def _mindinsight(context: Context, port: int) -> list[Step]:
         " --logger-class mindinsight.backend.run.GunicornLogger mindinsight.backend.application:APP"
     )
     version = (context.stack and context.stack.version("python")) or None
-    place = python.Environment(prefix, python.manager(context), version, exact=False)
+    place = Environment(prefix, python.manager(context), version, exact=False)
     return [
         *python.made(context, place, "mindinsight"),
         *python.index(context, prefix, "mindinsight.index"),
