@@ -218,14 +218,18 @@ class SshRunner:
                 start_new_session=True,
             )
             try:
-                deadline = time.monotonic() + self.connect_timeout + 10
+                wait = self.connect_timeout + 10
+                deadline = time.monotonic() + wait
                 while not local.exists() and process.poll() is None:
                     if time.monotonic() > deadline:
                         break
                     time.sleep(0.01)
                 if not local.exists():
+                    late = process.poll() is None
                     _kill(process)
                     said = cast("IO[bytes]", process.stderr).read().decode(errors="replace")
+                    if late and not said:
+                        said = f"the connection timed out after {wait} s"
                     raise _no_connection(self.target, said)
                 yield local
             finally:
