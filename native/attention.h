@@ -30,6 +30,7 @@ struct Rows {
     void (*norm)(const float* x, const float* weight, float eps, size_t n, float* out);
     void (*swiglu)(float* gate, const float* up, size_t n);
     float (*largest)(const float* x, size_t n);
+    void (*powers)(const float* x, float temperature, double top, size_t n, double* out);
     void (*rotate)(float* x, const float* cos, const float* sin, size_t head_dim, float scale);
     void (*put)(
         const Cache&, int layer, int32_t page, int head, size_t offset, const float* key,

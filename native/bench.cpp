@@ -90,15 +90,20 @@ PADDOCK_CHAIN(
 PADDOCK_CHAIN(
     chain256, "avx2", __m256i, _mm256_set1_epi8(3), PADDOCK_LINES("%{vex%} vpdpbusd"), 32)
 PADDOCK_CHAIN(chain_avx2, "avx2", __m256i, _mm256_set1_epi8(3), PADDOCK_LINES("vpmaddubsw"), 32)
+PADDOCK_CHAIN(
+    floats512, "avx512f", __m512i, _mm512_set1_epi32(0x3f800000), PADDOCK_LINES("vfmadd231ps"), 16)
+PADDOCK_CHAIN(
+    floats256, "avx2,fma", __m256i, _mm256_set1_epi32(0x3f800000), PADDOCK_LINES("vfmadd231ps"), 8)
 #endif
 
-double (*chain_of(int set))() {
+double (*chain_of(int set, bool is_packed))() {
 #if defined(__x86_64__)
-    if (set == avx512vnni || set == avx512amd) return chain512;
-    if (set == avxvnni) return chain256;
-    if (set == avx2) return chain_avx2;
+    if (set == avx512vnni || set == avx512amd) return is_packed ? chain512 : floats512;
+    if (set == avxvnni) return is_packed ? chain256 : floats256;
+    if (set == avx2) return is_packed ? chain_avx2 : floats256;
 #endif
     (void)set;
+    (void)is_packed;
     return nullptr;
 }
 
@@ -132,12 +137,12 @@ struct Bench {
         prepared = static_cast<unsigned char*>(std::aligned_alloc(64, prepared_bytes(512, 11008)));
     }
 
-    // `rows` rows times a matrix that, for few rows, is far larger than any cache.
-    void run(int set, int32_t format, int rows, int k) {
+    // `rows` rows times a matrix of so many bytes; for few rows that is far more than any cache holds.
+    void run(int set, int32_t format, int rows, int k, size_t bytes_used = read_bytes) {
         const Products& p = *products(set);
         Matrix w{weights, format, 16, k};
         const size_t most = rows > 8 ? 256 : 1 << 20;
-        const size_t n_blocks = std::min(most, read_bytes / block_bytes(w));
+        const size_t n_blocks = std::min(most, bytes_used / block_bytes(w));
         w.n = static_cast<int32_t>(16 * n_blocks);
         const Activations a{x.data(), static_cast<size_t>(k), rows, k, prepared};
         if (packed(w)) p.prepare(a, 0, rows);
@@ -147,33 +152,36 @@ struct Bench {
         const size_t y_stride = std::min<size_t>(w.n, y.size() / rows) & ~size_t{15};
         const double bytes = static_cast<double>(n_blocks * block_bytes(w));
         const double operations = 2.0 * rows * w.n * k;
-        double (*chain)() = packed(w) ? chain_of(set) : nullptr;
+        double (*chain)() = chain_of(set, packed(w));
+        const bool cached = bytes_used < read_bytes, reads = rows <= 8 && !cached;
+        const auto multiply = [&](int c) {
+            const int first = c * each, count = std::min<int>(each, static_cast<int>(n_blocks) - first);
+            p.product(w, first, count, a, 0, rows,
+                      y.data() + (static_cast<size_t>(first) * 16) % (y_stride - 512), y_stride,
+                      false);
+        };
         Best read, ceiling, done;
         std::vector<double> of_read, of_ceiling;
         for (int i = 0; i < rounds; i++) {
-            if (rows <= 8)
+            if (reads)
                 read.add(read_bytes / timed(pool, read_bytes / read_chunk, [&](int c) {
                              read_all(weights + c * read_chunk);
                          }));
             const int parts = 8 * pool.threads();
             if (chain) {
-                const double each_part = 2 * 12.0 * loops * (chain == chain512 ? 64 : 32);
+                const double each_part = 2 * chain();
                 ceiling.add(parts * each_part / timed(pool, parts, [&](int) { chain(); }));
             }
-            const double time = timed(pool, chunks, [&](int c) {
-                const int first = c * each, count = std::min<int>(each, static_cast<int>(n_blocks) - first);
-                p.product(w, first, count, a, 0, rows,
-                          y.data() + (static_cast<size_t>(first) * 16) % (y_stride - 512), y_stride,
-                          false);
-            });
+            if (cached) timed(pool, chunks, multiply);
+            const double time = timed(pool, chunks, multiply);
             done.add(1 / time);
-            if (rows <= 8) of_read.push_back(bytes / time / read.all.back());
+            if (reads) of_read.push_back(bytes / time / read.all.back());
             if (chain) of_ceiling.push_back(operations / time / ceiling.all.back());
         }
         const char* const names[] = {"fp32", "bf16", "fp16", "int8", "int4"};
         std::printf("%-20s %s %4d rows, k %5d: %6.1f GB/s", p.name, names[format], rows, k,
                     bytes * done.most() / 1e9);
-        if (rows <= 8)
+        if (reads)
             std::printf(" of %5.1f read, %3.0f %% (median %3.0f %%)", read.most() / 1e9,
                         100 * bytes * done.most() / read.most(), 100 * median(of_read));
         std::printf("; %5.3f TOPS", operations * done.most() / 1e12);
@@ -204,6 +212,8 @@ int main(int count, char** values) {
         for (const int32_t format : {Q4, Q8, BF16, F32}) {
             if (quick && format != Q4) continue;
             for (const int rows : {1, 2, 4, 8, 32, 128, 512}) bench.run(set, format, rows, 4096);
+            if (!quick)  // a small model's, whose weights stay in the cache
+                for (const int rows : {1, 2, 4, 8, 16}) bench.run(set, format, rows, 256, 4 << 20);
             if (!quick && format == Q4) bench.run(set, format, 512, 11008);
         }
     }

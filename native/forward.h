@@ -35,7 +35,8 @@ class Forward {
         query_dim_ = static_cast<size_t>(m_.n_heads) * m_.head_dim();
         kv_dim_ = static_cast<size_t>(m_.n_kv_heads()) * m_.head_dim();
         qkv_dim_ = query_dim_ + 2 * kv_dim_;
-        for (int i = 0; i < crew_.threads(); i++) samplers_.emplace_back(new Sampler(m_.known_ids));
+        for (int i = 0; i < crew_.threads(); i++)
+            samplers_.emplace_back(new Sampler(m_.known_ids, rows.powers));
         order_heads();
     }
 

@@ -50,6 +50,14 @@ PADDOCK_INLINE vec halves(const void* p) {
 #endif
 }
 
+// W numbers of bf16 as fp32. Of __builtin_convertvector GCC 12 makes four shuffles where one will do.
 PADDOCK_INLINE vec bfloats(const void* p) {
+#if defined(__x86_64__) && PADDOCK_WIDTH == 16
+    const __m256i h = _mm256_loadu_si256(static_cast<const __m256i*>(p));
+    return (vec)((ivec)_mm512_maskz_cvtepu16_epi32(0xffff, h) << 16);
+#elif defined(__x86_64__) && PADDOCK_WIDTH == 8
+    return (vec)((ivec)_mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))) << 16);
+#else
     return (vec)(__builtin_convertvector(*static_cast<const hloose*>(p), ivec) << 16);
+#endif
 }

@@ -46,10 +46,10 @@ PADDOCK_EXPORT int paddock_step(
 PADDOCK_EXPORT int paddock_choose(
     const paddock::Sampling* sampling, const float* logits, int n, int64_t position,
     int32_t* token, double* logprob, int32_t* top_ids, double* top_logprobs) {
-    paddock::Sampler sampler(n);
-    const float largest = paddock::rows(paddock::base)->largest(logits, n);
+    const paddock::Rows& rows = *paddock::rows(paddock::base);
+    paddock::Sampler sampler(n, rows.powers);
     return sampler.choose(
-        *sampling, logits, largest, position, token, logprob, top_ids, top_logprobs);
+        *sampling, logits, rows.largest(logits, n), position, token, logprob, top_ids, top_logprobs);
 }
 
 PADDOCK_EXPORT void paddock_close(void* forward) { delete static_cast<paddock::Forward*>(forward); }

@@ -20,9 +20,10 @@ namespace paddock {
 
 using std::memcpy;
 
-// How far ahead packed weights and rows are asked for. With one or two rows the instructions of a group
-// are so few that the CPU itself runs far enough ahead; asking then only takes places in the queue.
-constexpr size_t ahead_bytes = 4096;
+// How far ahead packed weights are asked for, into the first- and the second-level cache, and rows.
+// With one or two rows the instructions of a group are so few that the CPU itself runs far enough
+// ahead; asking then only takes places in the queue.
+constexpr size_t near_bytes = 2048, far_bytes = 16384, row_bytes = 4096;
 constexpr size_t cached_weights = 448 * 1024;  // less than the second-level cache of server CPUs
 
 // Where a product's outputs go.

@@ -12,6 +12,9 @@ namespace PADDOCK_SET {
 constexpr int packed_rows = PADDOCK_REGISTERS == 32 ? 8 : 4;
 constexpr int plain_rows = PADDOCK_REGISTERS == 32 ? 6 : 3;
 
+// Outputs that a tile of so many plain rows computes.
+constexpr int plain_outputs(int rows) { return rows == 1 ? 8 : 4; }
+
 // The weights from `at` on, of a matrix of 32 or 16 bits.
 template <int Kind>
 PADDOCK_INLINE vec weights(const void* data, size_t at) {
@@ -99,11 +102,12 @@ PADDOCK_INLINE void factors(vec scale, const unsigned char* words, int size, vec
 constexpr int32_t poisoned = 0x7fc00000;  // NaN as a float, no exponent as an integer
 
 // P parts of W outputs, from output W * part of the block on, times R rows: rows first .. of a tile of
-// `size` rows. `n` outputs of the block are wanted.
+// `size` rows. `n` outputs of the block are wanted. `many`: the rows do not stay in the first-level
+// cache and come from afar like the weights.
 template <int P, int R, bool Four>
 PADDOCK_INLINE void packed_part(
     const unsigned char* w, int groups, const unsigned char* tile, int size, int first, int part,
-    Target to, int n) {
+    bool many, Target to, int n) {
     constexpr size_t codes = Four ? 256 : 512, step = codes + 32;
     vec total[P][R];
     PADDOCK_UNROLL for (int p = 0; p < P; p++)
@@ -112,13 +116,15 @@ PADDOCK_INLINE void packed_part(
     for (int g = 0; g < groups; g++) {
         const unsigned char* group = w + g * step;
         const unsigned char* rows = tile + static_cast<size_t>(g) * size * prepared_group_bytes;
-        if (R > 2 && part == 0) {  // fewer rows: see ahead_bytes
-            PADDOCK_UNROLL for (size_t i = 0; i < step; i += 64)
-                __builtin_prefetch(group + i + ahead_bytes);
+        if (R > 2 && part == 0) {  // fewer rows: see near_bytes
+            PADDOCK_UNROLL for (size_t i = 0; i < step; i += 64) {
+                __builtin_prefetch(group + i + far_bytes, 0, 2);
+                __builtin_prefetch(group + i + near_bytes);
+            }
         }
-        if (R == row_tile && part == 0) {  // many rows: they too come from afar
+        if (R == row_tile && part == 0 && many) {
             PADDOCK_UNROLL for (size_t i = 0; i < R * prepared_group_bytes; i += 64)
-                __builtin_prefetch(rows + i + ahead_bytes);
+                __builtin_prefetch(rows + i + row_bytes);
         }
         PADDOCK_UNROLL for (int p = 0; p < P; p++) {
             ivec whole[R];
@@ -140,25 +146,25 @@ PADDOCK_INLINE void packed_part(
 
 template <int R, bool Four>
 static __attribute__((noinline)) void packed_block(
-    const unsigned char* w, int groups, const unsigned char* tile, int size, int first, Target to,
-    int n) {
+    const unsigned char* w, int groups, const unsigned char* tile, int size, int first, bool many,
+    Target to, int n) {
     if (R == 1) {  // memory is the limit: read the block once, from first byte to last
-        packed_part<block_outputs / W, R, Four>(w, groups, tile, size, first, 0, to, n);
+        packed_part<block_outputs / W, R, Four>(w, groups, tile, size, first, 0, many, to, n);
     } else {
         for (int part = 0; part * W < n; part++)
-            packed_part<1, R, Four>(w, groups, tile, size, first, part, to, n);
+            packed_part<1, R, Four>(w, groups, tile, size, first, part, many, to, n);
     }
 }
 
 template <int R, bool Four>
 PADDOCK_INLINE void packed_rest(
     int rows, const unsigned char* w, int groups, const unsigned char* tile, int size, int first,
-    Target to, int n) {
+    bool many, Target to, int n) {
     if constexpr (R > 0) {
         if (rows == R) {
-            packed_block<R, Four>(w, groups, tile, size, first, to, n);
+            packed_block<R, Four>(w, groups, tile, size, first, many, to, n);
         } else {
-            packed_rest<R - 1, Four>(rows, w, groups, tile, size, first, to, n);
+            packed_rest<R - 1, Four>(rows, w, groups, tile, size, first, many, to, n);
         }
     }
 }
@@ -166,31 +172,31 @@ PADDOCK_INLINE void packed_rest(
 // One block times the first `rows` rows of a tile of `size` rows.
 template <bool Four>
 static void packed_tile(
-    const unsigned char* w, int groups, const unsigned char* tile, int size, int rows, Target to,
-    int n) {
+    const unsigned char* w, int groups, const unsigned char* tile, int size, int rows, bool many,
+    Target to, int n) {
     int first = 0;
     for (; first + packed_rows <= rows; first += packed_rows)
         packed_block<packed_rows, Four>(
-            w, groups, tile, size, first, {to.y + first * to.stride, to.stride, to.add}, n);
+            w, groups, tile, size, first, many, {to.y + first * to.stride, to.stride, to.add}, n);
     packed_rest<packed_rows - 1, Four>(
-        rows - first, w, groups, tile, size, first, {to.y + first * to.stride, to.stride, to.add}, n);
+        rows - first, w, groups, tile, size, first, many,
+        {to.y + first * to.stride, to.stride, to.add}, n);
 }
 
 // R outputs times N rows of fp32.
 template <int Kind, int R, int N>
-static __attribute__((noinline)) void plain_part(
+PADDOCK_INLINE void plain_part(
     const void* data, size_t at, size_t k, const float* x, size_t x_stride, Target to) {
-    vec total[R][N];
-    PADDOCK_UNROLL for (int r = 0; r < R; r++)
-        PADDOCK_UNROLL for (int b = 0; b < N; b++) total[r][b] = vec{};
+    constexpr int sums_made = (N * R + 3) / 4 * 4;
+    vec total[sums_made] = {};  // output i % R of row i / R
     constexpr size_t size = Kind == F32 ? 4 : 2, line = 64 / size, far = 256 / size;
     const char* base = static_cast<const char*>(data) + at * size;
-    // One row of x: ask for the next R rows of weights in the order of their addresses, as long as
-    // they find room in the first-level cache. Rows that are longer: a little ahead in each.
+    // Ask for the next R rows of weights in the order of their addresses, as long as they find room in
+    // the first-level cache. Rows that are longer: a little ahead in each, if there is one row of x.
     const bool linear = R * k * size <= 8192;
     size_t i = 0;
     for (; i + W <= k; i += W) {
-        if (N == 1 && linear) {
+        if (linear) {
             const char* next = base + (R * k + R * i) * size;
             PADDOCK_UNROLL for (size_t j = 0; j < R * W * size; j += 64) __builtin_prefetch(next + j);
         } else if (N == 1 && i % line == 0) {
@@ -202,60 +208,57 @@ static __attribute__((noinline)) void plain_part(
         PADDOCK_UNROLL for (int r = 0; r < R; r++) {
             const vec weight = weights<Kind>(data, at + r * k + i);
             PADDOCK_UNROLL for (int b = 0; b < N; b++)
-                total[r][b] = fused(weight, input[b], total[r][b]);
+                total[b * R + r] = fused(weight, input[b], total[b * R + r]);
         }
     }
     if (i < k) {
-        for (int r = 0; r < R; r++) {
-            const vec weight = weights_part<Kind>(data, at + r * k + i, k - i);
-            for (int b = 0; b < N; b++)
-                total[r][b] = fused(
-                    weight, weights_part<F32>(x + b * x_stride + i, 0, k - i), total[r][b]);
+        vec weight[R];
+        PADDOCK_UNROLL for (int r = 0; r < R; r++)
+            weight[r] = weights_part<Kind>(data, at + r * k + i, k - i);
+        PADDOCK_UNROLL for (int b = 0; b < N; b++) {
+            const vec input = weights_part<F32>(x + b * x_stride + i, 0, k - i);
+            PADDOCK_UNROLL for (int r = 0; r < R; r++)
+                total[b * R + r] = fused(weight[r], input, total[b * R + r]);
         }
     }
-    PADDOCK_UNROLL for (int b = 0; b < N; b++) {
-        PADDOCK_UNROLL for (int r = 0; r < R; r += 4) {
-            float* y = to.y + b * to.stride + r;
-            const vec4 made =
-                R == 1 ? sums(total[0][b], vec{}, vec{}, vec{})
-                       : sums(total[r][b], total[(r + 1) % R][b], total[(r + 2) % R][b],
-                              total[(r + 3) % R][b]);
-            if (R == 1) {
-                y[0] = to.add ? y[0] + made[0] : made[0];
-            } else {
-                loose4* four = reinterpret_cast<loose4*>(y);
-                *four = to.add ? *four + made : made;
+    PADDOCK_UNROLL for (int j = 0; j < sums_made; j += 4) {
+        const vec4 made = sums(total[j], total[j + 1], total[j + 2], total[j + 3]);
+        if (R % 4 == 0) {
+            loose4* y = reinterpret_cast<loose4*>(to.y + j / R * to.stride + j % R);
+            *y = to.add ? *y + made : made;
+        } else {
+            for (int s = 0; s < 4 && j + s < N * R; s++) {
+                float* y = to.y + (j + s) / R * to.stride + (j + s) % R;
+                *y = to.add ? *y + made[s] : made[s];
             }
         }
     }
 }
 
-template <int Kind, int R, int N>
-PADDOCK_INLINE void plain_rest(
-    int rows, const void* data, size_t at, size_t k, const float* x, size_t x_stride, Target to) {
-    if constexpr (N > 0) {
-        if (rows == N) {
-            plain_part<Kind, R, N>(data, at, k, x, x_stride, to);
-        } else {
-            plain_rest<Kind, R, N - 1>(rows, data, at, k, x, x_stride, to);
-        }
-    }
+// n <= 16 outputs times N rows.
+template <int Kind, int N>
+static __attribute__((noinline)) void plain_block(
+    const void* data, size_t at, size_t k, const float* x, size_t x_stride, Target to, int n) {
+    constexpr int R = plain_outputs(N);
+    int o = 0;
+    for (; o + R <= n; o += R)
+        plain_part<Kind, R, N>(data, at + o * k, k, x, x_stride, {to.y + o, to.stride, to.add});
+    for (; o < n; o++)
+        plain_part<Kind, 1, N>(data, at + o * k, k, x, x_stride, {to.y + o, to.stride, to.add});
 }
 
-// n <= 16 outputs times at most plain_rows rows.
-template <int Kind>
-static void plain_tile(
+// n <= 16 outputs times at most N rows.
+template <int Kind, int N>
+PADDOCK_INLINE void plain_tile(
     const void* data, size_t at, size_t k, const float* x, size_t x_stride, int rows, Target to,
     int n) {
-    int o = 0;
-    const auto here = [](Target t, int by) { return Target{t.y + by, t.stride, t.add}; };
-    if (rows == 1)
-        for (; o + 8 <= n; o += 8)
-            plain_part<Kind, 8, 1>(data, at + o * k, k, x, x_stride, here(to, o));
-    for (; o + 4 <= n; o += 4)
-        plain_rest<Kind, 4, plain_rows>(rows, data, at + o * k, k, x, x_stride, here(to, o));
-    for (; o < n; o++)
-        plain_rest<Kind, 1, plain_rows>(rows, data, at + o * k, k, x, x_stride, here(to, o));
+    if constexpr (N > 0) {
+        if (rows == N) {
+            plain_block<Kind, N>(data, at, k, x, x_stride, to, n);
+        } else {
+            plain_tile<Kind, N - 1>(data, at, k, x, x_stride, rows, to, n);
+        }
+    }
 }
 
 // One block times a few rows, whatever the format.
@@ -266,25 +269,28 @@ static void tile(
     if (packed(w)) {
         const unsigned char* data = static_cast<const unsigned char*>(w.data) +
                                     static_cast<size_t>(block) * block_bytes(w);
+        const bool many = a.rows > row_tile;
         const int groups = w.k / group_inputs;
         const int size = a.rows - row < row_tile ? a.rows - row : row_tile;
         const unsigned char* at = static_cast<const unsigned char*>(a.prepared) +
                                   static_cast<size_t>(row) * groups * prepared_group_bytes;
-        if (w.format == Q4) packed_tile<true>(data, groups, at, size, rows, to, n);
-        if (w.format == Q8) packed_tile<false>(data, groups, at, size, rows, to, n);
+        if (w.format == Q4) packed_tile<true>(data, groups, at, size, rows, many, to, n);
+        if (w.format == Q8) packed_tile<false>(data, groups, at, size, rows, many, to, n);
         return;
     }
     const size_t k = w.k, at = first * k;
     const float* x = a.x + row * a.stride;
-    if (w.format == F32) plain_tile<F32>(w.data, at, k, x, a.stride, rows, to, n);
-    if (w.format == BF16) plain_tile<BF16>(w.data, at, k, x, a.stride, rows, to, n);
-    if (w.format == F16) plain_tile<F16>(w.data, at, k, x, a.stride, rows, to, n);
+    if (w.format == F32) plain_tile<F32, plain_rows>(w.data, at, k, x, a.stride, rows, to, n);
+    if (w.format == BF16) plain_tile<BF16, plain_rows>(w.data, at, k, x, a.stride, rows, to, n);
+    if (w.format == F16) plain_tile<F16, plain_rows>(w.data, at, k, x, a.stride, rows, to, n);
 }
 
 static void product(
     const Matrix& w, int first_block, int n_blocks, const Activations& a, int first_row, int rows,
     float* y, size_t y_stride, bool add) {
-    const int step = packed(w) ? row_tile : plain_rows;
+    // Plain rows in tiles of one size: 9 are 5 and 4, not 8 and 1.
+    const int tiles = (rows + plain_rows - 1) / plain_rows;
+    const int step = packed(w) ? row_tile : (rows + tiles - 1) / tiles;
     // Weights that stay in the second-level cache while the rows pass by, a tile at a time.
     const size_t fit = cached_weights / block_bytes(w);
     const int batch = fit < 1 ? 1 : fit > 1024 ? 1024 : static_cast<int>(fit);

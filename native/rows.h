@@ -55,6 +55,24 @@ static float largest(const float* x, size_t n) {
     return rest == rest ? result : rest;
 }
 
+// out[i] = e^(x[i] / temperature - top), the division in fp32, the rest in doubles; no x[i] /
+// temperature is above top.
+static void powers(const float* x, float temperature, double top, size_t n, double* out) {
+    constexpr size_t H = W / 2;
+    for (size_t i = 0; i < n; i += H) {
+        float part[H] = {};
+        const size_t count = n - i < H ? n - i : H;
+        if (count < H) std::memcpy(part, x + i, count * sizeof(float));
+        const hvec from = *reinterpret_cast<const hloose*>(count < H ? part : x + i);
+        const dvec made = exponential(__builtin_convertvector(from / temperature, dvec) - top);
+        if (count < H) {
+            for (size_t j = 0; j < count; j++) out[i + j] = made[j];
+        } else {
+            *reinterpret_cast<dloose*>(out + i) = made;
+        }
+    }
+}
+
 // Rotary embedding (arXiv 2104.09864), the halves of the head being the two coordinates.
 static void rotate(float* x, const float* cos, const float* sin, size_t head_dim, float scale) {
     const size_t half = head_dim / 2;
@@ -120,8 +138,9 @@ static void put(
     }
 }
 
-// Registers: 16 sums of AVX-512 and NEON beside keys and a query, else 8. A single query takes one run
-// at a time: memory is the limit, and one stream of reads is faster than several side by side.
+// Registers: 16 sums of AVX-512 and NEON beside keys and a query, else 8. Queries go by fours, then by
+// twos. A single one takes one run at a time: memory is the limit, and one stream of reads is faster
+// than several side by side.
 #if PADDOCK_WIDTH == 16
 constexpr int many = 4, runs_of_many = 4, wide = 4;
 #elif PADDOCK_REGISTERS == 32
@@ -131,7 +150,7 @@ constexpr int many = 4, runs_of_many = 1, wide = 2;
 #else
 constexpr int many = 2, runs_of_many = 1, wide = 4;
 #endif
-constexpr int per_run = run / W;
+constexpr int per_run = run / W, runs_of_two = W > 4 ? 2 : 1, wide_of_two = many > 2 ? 2 * wide : wide;
 
 // scores[m][p] = q[m] . k[p] for M queries and R runs of keys, summed in the order of the elements.
 template <class T, int M, int R>
@@ -200,22 +219,25 @@ PADDOCK_INLINE void gather(
         for (int i = 0; i < D; i++) store(out + m * stride + d + i * W, total[m][i]);
 }
 
+// All vectors from element d on, D at a time while there are so many, then the elements after the last.
 template <class T, int M, int D>
 PADDOCK_INLINE void gather_all(
     const float* weight, const void* const* values, int positions, size_t n, float* out,
-    size_t stride) {
-    size_t d = 0;
+    size_t stride, size_t d = 0) {
     for (; d + D * W <= n; d += D * W)
         gather<T, M, D>(weight, values, positions, n, d, out, stride);
-    for (; d + W <= n; d += W) gather<T, M, 1>(weight, values, positions, n, d, out, stride);
-    for (; d < n; d++) {
-        for (int m = 0; m < M; m++) {
-            float total = 0;
-            for (int p = 0; p < positions; p++) {
-                const T* v = static_cast<const T*>(values[p / run]) + p % run * n;
-                total += single(v[d]) * weight[m * attention_block + p];
+    if constexpr (D > 1) {
+        gather_all<T, M, D / 2>(weight, values, positions, n, out, stride, d);
+    } else {
+        for (; d < n; d++) {
+            for (int m = 0; m < M; m++) {
+                float total = 0;
+                for (int p = 0; p < positions; p++) {
+                    const T* v = static_cast<const T*>(values[p / run]) + p % run * n;
+                    total += single(v[d]) * weight[m * attention_block + p];
+                }
+                out[m * stride + d] = total;
             }
-            out[m * stride + d] = total;
         }
     }
 }
@@ -251,6 +273,8 @@ static void attend_as(const Attention& a, Partial* out) {
     int q = 0;
     for (; q + many <= a.queries; q += many)
         scores_of<T, many, runs_of_many>(a.query + q, a.keys, runs, n, scores + q * attention_block);
+    for (; q + 2 <= a.queries; q += 2)
+        scores_of<T, 2, runs_of_two>(a.query + q, a.keys, runs, n, scores + q * attention_block);
     for (; q < a.queries; q++)
         scores_of<T, 1, 1>(a.query + q, a.keys, runs, n, scores + q * attention_block);
     for (q = 0; q < a.queries; q++) {
@@ -265,6 +289,9 @@ static void attend_as(const Attention& a, Partial* out) {
     }
     for (q = 0; q + many <= a.queries; q += many)
         gather_all<T, many, wide>(
+            scores + q * attention_block, a.values, end, n, out->sum + q * n, n);
+    for (; q + 2 <= a.queries; q += 2)
+        gather_all<T, 2, wide_of_two>(
             scores + q * attention_block, a.values, end, n, out->sum + q * n, n);
     for (; q < a.queries; q++)
         gather_all<T, 1, 2 * wide>(
@@ -296,7 +323,7 @@ static void merge(float* top, float* total, float* sum, float new_top, float new
     for (size_t i = 0; i < n; i++) sum[i] = sum[i] * old_share + new_sum[i] * new_share;
 }
 
-static const Rows rows = {norm, swiglu, largest, rotate, put, attend, merge};
+static const Rows rows = {norm, swiglu, largest, powers, rotate, put, attend, merge};
 
 #undef PADDOCK_INLINE
 

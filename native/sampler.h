@@ -40,9 +40,13 @@ inline double uniform(uint64_t seed, int64_t position) {
     return static_cast<double>(z >> 11) / 9007199254740992.0;
 }
 
+// out[i] = e^(x[i] / temperature - top): Rows::powers.
+using Powers = void (*)(const float* x, float temperature, double top, size_t n, double* out);
+
 class Sampler {
   public:
-    explicit Sampler(int vocab_size) : n_(vocab_size), row_(n_), weights_(n_), order_(n_) {}
+    Sampler(int vocab_size, Powers powers)
+        : n_(vocab_size), powers_(powers), row_(n_), kept_(n_), weights_(n_), order_(n_) {}
 
     // One token for `logits` (vocab_size), the token of `position`. `largest` is the largest of
     // them, NaN if one is NaN. The log probabilities are of the model's own distribution.
@@ -119,26 +123,26 @@ class Sampler {
         const float top = largest / temperature;
         // So small a temperature that the division overflows: the limit is the likeliest.
         if (!std::isfinite(top)) return static_cast<int32_t>(std::find(row, row + n_, largest) - row);
-        const bool by_k = s.top_k > 0 && s.top_k < n_;
+        const bool by_k = s.top_k > 0 && s.top_k < n_, truncated = s.top_p < 1 || s.min_p > 0;
+        const int count = by_k ? static_cast<int>(s.top_k) : n_;
+        const float* kept = row;  // in the order of order_
         if (by_k) {
-            likeliest(row, static_cast<int>(s.top_k));
+            likeliest(row, count);
+            for (int i = 0; i < count; i++) kept_[i] = row[order_[i]];
+            kept = kept_.data();
         } else {
             std::iota(order_.begin(), order_.end(), 0);
         }
-        const int count = by_k ? static_cast<int>(s.top_k) : n_;
-        double sum = 0;
-        for (int i = 0; i < count; i++) {
-            const double x = static_cast<double>(row[order_[i]] / temperature) - top;
-            weights_[i] = x < -745 ? 0 : std::exp(x);
-            sum += weights_[i];
-        }
-        int keep = count;
-        if (s.top_p < 1 || s.min_p > 0) {
-            if (!by_k) keep = sort_what_counts(s, row, count, sum);
-            keep = truncated(s, keep, count, sum);
-        }
+        powers_(kept, temperature, top, count, weights_.data());
         double total = 0;
-        for (int i = 0; i < keep; i++) total += weights_[i];
+        for (int i = 0; i < count; i++) total += weights_[i];
+        int keep = count;
+        if (truncated) {
+            if (!by_k) keep = sort_what_counts(s, row, count, total);
+            keep = truncate(s, keep, count, total);
+            total = 0;
+            for (int i = 0; i < keep; i++) total += weights_[i];
+        }
         const double wanted = random * total;
         double passed = 0;
         for (int i = 0; i < keep; i++) {
@@ -188,7 +192,7 @@ class Sampler {
     }
 
     // How many of the first `sorted` top_p and min_p leave.
-    int truncated(const Sampling& s, int sorted, int count, double sum) const {
+    int truncate(const Sampling& s, int sorted, int count, double sum) const {
         int keep = sorted;
         if (s.top_p < 1) {
             double passed = 0;
@@ -213,7 +217,8 @@ class Sampler {
         double* top_logprobs) {
         const double largest = *std::max_element(logits, logits + n_);
         double sum = 0;
-        for (int i = 0; i < n_; i++) sum += std::exp(logits[i] - largest);
+        powers_(logits, 1, largest, n_, weights_.data());
+        for (int i = 0; i < n_; i++) sum += weights_[i];
         const double shift = largest + std::log(sum);
         *logprob = logits[token] - shift;
         const int n = static_cast<int>(std::min<int64_t>(s.n_top, n_));
@@ -226,7 +231,8 @@ class Sampler {
     }
 
     const int n_;
-    std::vector<float> row_;
+    const Powers powers_;
+    std::vector<float> row_, kept_;
     std::vector<double> weights_, all_weights_;
     std::vector<int32_t> order_, seen_;
 };

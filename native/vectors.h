@@ -4,9 +4,14 @@
 constexpr int W = PADDOCK_WIDTH;
 typedef float vec __attribute__((vector_size(W * 4)));
 typedef int32_t ivec __attribute__((vector_size(W * 4)));
+typedef double dvec __attribute__((vector_size(W * 4)));
+typedef int64_t lvec __attribute__((vector_size(W * 4)));
+typedef float hvec __attribute__((vector_size(W * 2)));
 typedef float vec4 __attribute__((vector_size(16)));
 typedef float loose __attribute__((vector_size(W * 4), aligned(4), may_alias));
 typedef float loose4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float hloose __attribute__((vector_size(W * 2), aligned(4), may_alias));
+typedef double dloose __attribute__((vector_size(W * 4), aligned(8), may_alias));
 
 #define PADDOCK_INLINE static inline __attribute__((always_inline))
 
@@ -104,4 +109,32 @@ PADDOCK_INLINE vec exponential(vec x) {
     y = y * (r * r) + r + 1.0f;
     const ivec power = ((ivec)shifted - (ivec)magic + 127) << 23;
     return y * (vec)power;
+}
+
+// e^x in doubles to about an ulp for x <= 0; below -745, which has no double, 0. The series of e^r to
+// the 13th term, |r| <= ln 2 / 2; the power of two in two halves, for results that are subnormal.
+PADDOCK_INLINE dvec exponential(dvec x) {
+    const dvec least = -745.0 - dvec{};
+    const lvec some = x >= least;
+    x = x < least ? least : x;
+    const dvec magic = 6755399441055744.0 - dvec{};  // 1.5 * 2^52: adding it rounds to an integer
+    const dvec shifted = x * 1.4426950408889634 + magic, n = shifted - magic;
+    const dvec r = x - n * 6.93147180369123816490e-1 - n * 1.90821492927058770002e-10;
+    dvec y = 1.0 / 6227020800 - dvec{};
+    y = y * r + 1.0 / 479001600;
+    y = y * r + 1.0 / 39916800;
+    y = y * r + 1.0 / 3628800;
+    y = y * r + 1.0 / 362880;
+    y = y * r + 1.0 / 40320;
+    y = y * r + 1.0 / 5040;
+    y = y * r + 1.0 / 720;
+    y = y * r + 1.0 / 120;
+    y = y * r + 1.0 / 24;
+    y = y * r + 1.0 / 6;
+    y = y * r + 0.5;
+    y = y * (r * r) + r + 1.0;
+    const lvec half = (lvec)(n * 0.5 + magic) - (lvec)magic;
+    const lvec rest = (lvec)shifted - (lvec)magic - half;
+    const dvec made = y * (dvec)((half + 1023) << 52) * (dvec)((rest + 1023) << 52);
+    return (dvec)((lvec)made & some);
 }

@@ -73,18 +73,31 @@ class Bench:
         return Options(str(self.model(quant)), threads=self.threads, **work)
 
 
-def share_and_ratio(found: Result, figure: str, share: float | None, ratio: float) -> Verdict:
-    """The share of the bound and the ratio to llama.cpp, against their bars."""
+def decode_and_ratio(bench: Bench, quant: str, share: float, ratio: float) -> Verdict:
+    """Decoding alone, read passes in turn with its steps, then in turn with llama.cpp."""
+    alone = share_of(bench, share, quant=quant, prompt_tokens=128, new_tokens=64, repeats=5)
+    beside = ratio_to(peers(bench, quant, 128, 32, 9), "decode", ratio)
+    met = alone.met and beside.met if alone.met is not None and beside.met is not None else None
+    words = f"alone {alone.measured}; in turn {beside.measured}"
+    return Verdict(words, met, alone.results + beside.results)
+
+
+def share_of(bench: Bench, share: float, **work: Any) -> Verdict:
+    """The share of the bound that decoding reaches, against its bar."""
+    found = run.speed("decode", bench.options(**work))
+    figure = found.runs[0].figures["decode"]
+    if figure.share is None:
+        return Verdict("no ceiling", None, [found.to_dict()])
+    words = f"{figure.values.median:.2f} tokens/s, {figure.share.median:.3f} of the bound"
+    return Verdict(words, figure.share.median >= share, [found.to_dict()])
+
+
+def ratio_to(found: Result, figure: str, ratio: float) -> Verdict:
+    """The ratio to llama.cpp, against its bar."""
     ours = found.runs[0]
     if ours.state != "ok":
         return Verdict(f"not measured: {ours.note}", None, [found.to_dict()])
     words, met = [f"{ours.figures[figure].values.median:.2f} tokens/s"], True
-    if share is not None:
-        reached = ours.figures[figure].share
-        if reached is None:
-            return Verdict(f"no ceiling: {ours.note}", None, [found.to_dict()])
-        words.append(f"{reached.median:.3f} of the bound")
-        met = met and reached.median >= share
     pairs = [pair for pair in found.ratios if pair.figure == figure]
     for pair in pairs:
         theirs = next(one for one in found.runs if one.runtime == pair.theirs)
@@ -117,24 +130,19 @@ def is_peer(one: Run) -> bool:
 
 
 def decode_int4(bench: Bench) -> Verdict:
-    return share_and_ratio(peers(bench, "int4", 128, 32, 5), "decode", 0.90, 1.6)
+    return decode_and_ratio(bench, "int4", 0.90, 1.6)
 
 
 def decode_int8(bench: Bench) -> Verdict:
-    return share_and_ratio(peers(bench, "int8", 128, 32, 5), "decode", 0.90, 1.5)
+    return decode_and_ratio(bench, "int8", 0.90, 1.5)
 
 
 def prefill(bench: Bench) -> Verdict:
-    return share_and_ratio(peers(bench, "int4", 512, 1, 3), "prefill", None, 2.5)
+    return ratio_to(peers(bench, "int4", 512, 1, 3), "prefill", 2.5)
 
 
 def decode_long(bench: Bench) -> Verdict:
-    found = run.speed("decode", bench.options(prompt_tokens=2048, new_tokens=32, repeats=3))
-    figure = found.runs[0].figures["decode"]
-    if figure.share is None:
-        return Verdict("no ceiling", None, [found.to_dict()])
-    words = f"{figure.values.median:.2f} tokens/s, {figure.share.median:.3f} of the bound"
-    return Verdict(words, figure.share.median >= 0.80, [found.to_dict()])
+    return share_of(bench, 0.80, prompt_tokens=2048, new_tokens=32, repeats=3)
 
 
 def batch(bench: Bench) -> Verdict:

@@ -2,13 +2,15 @@
 """Measures what Paddock promises of its server, in one paired run with llama.cpp's servers.
 
     scripts/bench_serve.py OUT [--xllamacpp PYTHON] [--llama-cpp PYTHON] [--layers N] [--rounds N]
-                               [--threads N] [--rows ROW]...
+                               [--threads N] [--rows ROW]... [--again]
 
 Makes below OUT a GGUF file of the built-in model and one of Llama 2 7B's shapes with N layers and
 random 4-bit weights (Q4_0), which all servers read. PYTHON are interpreters in which xllamacpp and
 llama-cpp-python[server] are installed. All servers run at the same time, those whose turn it is not
 are stopped (SIGSTOP). A round is one turn of each; ratios are taken round by round. Everything is
-on one machine, the measuring client included, whose share of a core is in the result.
+on one machine, the measuring client included, whose share of a core is in the result, as is what a
+token costs in processor time of all threads. Each row is saved in OUT/rows.jsonl when it is done,
+and is not measured again unless --again says so.
 """
 
 from __future__ import annotations
@@ -32,9 +34,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from paddock.bench import facts
-from paddock.bench.serving.client import Reply, Target, ask
+from paddock.bench.serving.client import Reply, Target, ask, session
 from paddock.bench.serving.load import Load
 from paddock.bench.serving.measure import measure
 from paddock.inference.checkpoint import convert, store
@@ -43,6 +46,7 @@ from paddock.inference.engine.request import Request
 from paddock.inference.llm import LLM
 
 CLIENTS = 8
+IN_PROCESS = f"engine in process, {CLIENTS}"
 XLLAMACPP = """
 import sys, time, xllamacpp as x
 path, port, threads, context, flash = sys.argv[1], *map(int, sys.argv[2:])
@@ -104,6 +108,12 @@ class Server:
         finally:
             self._send(signal.SIGSTOP)
 
+    def cpu_s(self) -> float:
+        """Processor time of its processes so far."""
+        own = psutil.Process(self.process.pid)
+        times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
+        return sum(one.user + one.system for one in times)
+
     def close(self) -> None:
         if self.process.poll() is None:
             self._send(signal.SIGKILL)
@@ -146,7 +156,8 @@ def clients(bench: Bench, model: Path, load: Load) -> dict[str, Any]:
     """Tokens/s with 8 clients and with one; the same prompts through the engine in this process."""
     context = 1024
     samples: dict[str, list[float]] = {}
-    cpu: dict[str, list[float]] = {}
+    shares: dict[str, list[float]] = {}
+    spent: dict[str, list[float]] = {}
     with ExitStack() as stack:
         started = servers(bench, model, context, stack)
         llm = LLM.open(model, threads=bench.threads, max_seq_len=context, max_batch=CLIENTS,
@@ -161,12 +172,18 @@ def clients(bench: Bench, model: Path, load: Load) -> dict[str, Any]:
                         asked = replace(
                             load, concurrency=count, seed=number, requests=load.requests // part
                         )
+                        before = server.cpu_s()
                         run = measure(Target(url), asked).runs[0]
                         assert run.served is not None and not run.served.failed, run.served
                         key = f"{name}, {count}"
                         _note(samples, key, run.figures["output"].values.median)
-                        _note(cpu, key, run.served.client_cpu)
-            _note(samples, "engine in process, 8", in_process(llm, load, number))
+                        shares.setdefault(key, []).append(run.served.client_cpu)
+                        made = run.served.new_tokens + load.new_tokens  # with the warm-up's
+                        spent.setdefault(key, []).append((server.cpu_s() - before) / made * 1e6)
+            before = time.process_time()
+            rate, made = in_process(llm, load, number)
+            _note(samples, IN_PROCESS, rate)
+            spent.setdefault(IN_PROCESS, []).append((time.process_time() - before) / made * 1e6)
             if not number:
                 _slower_variants(started, samples)
     # The first round is the warm-up of all.
@@ -180,7 +197,8 @@ def clients(bench: Bench, model: Path, load: Load) -> dict[str, Any]:
     return {
         "tokens_per_s": {name: _spread(values) for name, values in samples.items()},
         "ratios": ratios,
-        "client_cpu": {name: _spread(values[1:]) for name, values in cpu.items() if values[1:]},
+        "client_cpu": _without_first(shares),
+        "processor_us_per_token": _without_first(spent),
     }
 
 
@@ -193,8 +211,8 @@ def _slower_variants(started: dict[str, Server], samples: dict[str, list[float]]
             started.pop(name).close()
 
 
-def in_process(llm: LLM, load: Load, seed: int) -> float:
-    """Tokens/s of the engine itself, always with 8 requests as if of clients."""
+def in_process(llm: LLM, load: Load, seed: int) -> tuple[float, int]:
+    """Tokens/s of the engine itself, always with 8 requests as if of clients; how many it made."""
     words = Load(load.requests, CLIENTS, prompt_tokens=load.prompt_tokens, seed=seed).prompts()
     waiting = [llm.tokenizer.encode(str(one), bos=True) for one in words]
     first, engine, made, running = waiting.pop(), llm.engine, 0, 0
@@ -207,7 +225,7 @@ def in_process(llm: LLM, load: Load, seed: int) -> float:
         for event in engine.step():
             made += event.token is not None
             running -= event.finish is not None
-    return made / (time.perf_counter() - begin)
+    return made / (time.perf_counter() - begin), made + load.new_tokens
 
 
 def prefix(bench: Bench, model: Path) -> dict[str, Any]:
@@ -219,11 +237,12 @@ def prefix(bench: Bench, model: Path) -> dict[str, Any]:
         drawn = random.Random(0)
 
         async def pair(url: str) -> None:
-            async with httpx.AsyncClient(base_url=url, timeout=300) as http:
+            target = Target(url, "demo")
+            async with session(target) as http:
                 shared = [1, *(drawn.randrange(3, 2000) for _ in range(999))]
                 for into in (first, again):
                     ids = [*shared, *(drawn.randrange(3, 2000) for _ in range(8))]
-                    reply = await ask(http, Target(url, "demo"), ids, 4, time.perf_counter())
+                    reply = await ask(http, target, ids, 4, time.perf_counter())
                     assert reply.state == "ok", reply
                     into.append(reply.first_s)
 
@@ -242,12 +261,15 @@ def fairness(bench: Bench, model: Path) -> dict[str, Any]:
         drawn = random.Random(1)
 
         async def turn(url: str, long: bool) -> tuple[float, float]:
-            async with httpx.AsyncClient(base_url=url, timeout=300) as http:
+            # With log probabilities a token without text is told too, such as an end that is
+            # ignored: what is measured is the wait for tokens.
+            target = Target(url, "demo", more={"logprobs": 0})
+            async with session(target) as http:
 
                 async def one(length: int, new_tokens: int) -> Reply:
                     ids = [1, *(drawn.randrange(3, 2000) for _ in range(length - 1))]
                     began = time.perf_counter()
-                    return await ask(http, Target(url, "demo"), ids, new_tokens, began)
+                    return await ask(http, target, ids, new_tokens, began)
 
                 others = [asyncio.create_task(one(16, 1500)) for _ in range(CLIENTS - 1)]
                 await asyncio.sleep(0.5)
@@ -270,6 +292,10 @@ def fairness(bench: Bench, model: Path) -> dict[str, Any]:
 def _note(into: dict[str, list[float]], key: str, value: float) -> None:
     print(f"{key}: {value:.4g}", file=sys.stderr, flush=True)
     into.setdefault(key, []).append(value)
+
+
+def _without_first(samples: dict[str, list[float]]) -> dict[str, Any]:
+    return {name: _spread(values[1:]) for name, values in samples.items() if values[1:]}
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:
@@ -304,6 +330,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rows", action="append", help="the beginning of a row's name")
+    parser.add_argument("--again", action="store_true", help="measure rows that are done too")
     given = parser.parse_args()
     # The servers are ended by whatever ends this.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -322,15 +349,21 @@ def main() -> None:
         f"prefix, 7B shapes, {bench.layers} layers": lambda: prefix(bench, made["wide"]),
         "fairness, built-in model with a context of 4,096": lambda: fairness(bench, made["longer"]),
     }
+    saved = bench.out / "rows.jsonl"
+    lines = saved.read_text().splitlines() if saved.exists() and not given.again else []
+    done = {json.loads(line)["row"] for line in lines}
     for name, row in rows.items():
         if given.rows and not name.startswith(tuple(given.rows)):
+            continue
+        if name in done:
+            print(f"{name}: measured already, in {saved}", file=sys.stderr)
             continue
         host, began = facts.host(), time.monotonic()
         found = {"row": name, **row(), "load_before": host["load_average"],
                  "seconds": round(time.monotonic() - began, 1), "cpu": host["cpu"],
                  "commit": facts.commit()}  # fmt: skip
         print(json.dumps(found, indent=1), flush=True)
-        with (bench.out / "rows.jsonl").open("a") as file:
+        with saved.open("a") as file:
             file.write(json.dumps(found) + "\n")
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,12 +72,26 @@ class Desk:
         assert done.stdout, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def killed(self, step: str, event: str = "done", *, must: bool = True) -> list[str] | None:
+    def killed(self, step: str, event: str = "done") -> list[str]:
         """``paddock up``, killed without a word as soon as that event of that step is told; the
-        steps that it had begun. None for one that ended without it, which fails the test if it
-        ``must`` not."""
+        steps that it had begun. Fails the test where it ended before.
+        """
+        begun: list[str] = []
+
+        def now(told: Mapping[str, Any]) -> bool:
+            if told["kind"] == "begin":
+                begun.append(told["step"])
+            return (told["step"], told["kind"]) == (step, event)
+
+        assert self.killed_when(now), f"it ended without {event} of {step}; begun: {begun}"
+        return begun
+
+    def killed_when(self, now: Callable[[Mapping[str, Any]], bool]) -> bool:
+        """``paddock up``, killed without a word at the first event for which ``now`` says so;
+        whether it was. One that failed by itself fails the test.
+        """
         argv = self._argv(("up", "--yes", "--json", "--no-verify"))
-        begun, said = [], []
+        said = []
         with subprocess.Popen(
             argv,
             cwd=self.folder,
@@ -90,17 +104,13 @@ class Desk:
             assert process.stdout is not None
             for line in process.stdout:
                 said.append(line)
-                told = json.loads(line).get("event") or {} if line.startswith("{") else {}
-                if told.get("kind") == "begin":
-                    begun.append(told["step"])
-                if (told.get("step"), told.get("kind")) == (step, event):
+                told = json.loads(line).get("event") if line.startswith("{") else None
+                if told and now(told):
                     os.killpg(process.pid, signal.SIGKILL)
                     break
             process.stdout.read()
-        if process.returncode == 0 and not must:
-            return None
-        assert process.returncode == -signal.SIGKILL, "".join(said)[-4000:]
-        return begun
+        assert process.returncode in (0, -signal.SIGKILL), "".join(said)[-4000:]
+        return process.returncode != 0
 
     def _argv(self, words: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", "paddock", *words]

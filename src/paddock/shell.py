@@ -190,7 +190,7 @@ class SshRunner:
 
     def read(self, path: str) -> str | None:
         """See Runner."""
-        return _read_by_cat(self, path)
+        return read_by_cat(self, path)
 
     def interactive(self, argv: Sequence[str]) -> list[str]:
         """The words that run ``argv`` there with a terminal; ssh may ask at the keyboard."""
@@ -298,7 +298,7 @@ class ContainerRunner:
 
     def read(self, path: str) -> str | None:
         """See Runner."""
-        return _read_by_cat(self, path)
+        return read_by_cat(self, path)
 
     def _check(self, exit_code: int, text: str) -> None:
         """Raises Unreachable where it was the engine that failed and not the program."""
@@ -463,8 +463,11 @@ def _recorded(run: Mapping[str, object], folder: Path) -> Output:
     return Output(int(str(run.get("exit_code", 0))), str(stdout), str(run.get("stderr", "")))
 
 
-def _read_by_cat(runner: Runner, path: str) -> str | None:
-    """A file through ``cat``, which says in English (LC_ALL=C) why it could not."""
+def read_by_cat(runner: Runner, path: str) -> str | None:
+    """A file through ``cat``, which says in English (LC_ALL=C) why it could not.
+
+    None where there is none. Raises RunnerError.
+    """
     output = runner.run(["cat", "--", path])
     if output.ok:
         return output.stdout

@@ -17,6 +17,7 @@ import pytest
 import engine as dockerd
 from paddock.deploy.container import (
     LABEL,
+    Archive,
     ContainerSpec,
     ContainerStep,
     Engine,
@@ -351,7 +352,7 @@ def test_an_image_is_loaded_and_taken_back(
     subprocess.run(["docker", "tag", IMAGE, name], check=True)
     subprocess.run(["docker", "save", "-o", archive, name], check=True)
     asked.remove_image(name)
-    step = ImageStep("docker", name, archive)
+    step = ImageStep("docker", name, Archive(archive))
     state = step.check(machine)
     assert [change.before for change in state.changes] == [None]
     step.apply(machine, print)

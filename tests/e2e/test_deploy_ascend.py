@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +23,8 @@ MISSING = "libdrvdsmi_host.so: cannot open shared object file: No such file or d
 ARTIFACTS = "/opt/stand-ins"
 PORT = 2223
 
+SHARE, PARTS = 3, 6
+"""A sweep over all steps is divided into tests: so many steps each, the last takes the rest."""
 
 LISTENER = f"""
 import os, socket, time
@@ -127,29 +129,35 @@ def test_up_killed_resumed_again_and_down(desk: Desk, host: SimulatedHost) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("event", ["begin", "done"])
-def test_killed_at_every_step_in_turn(desk: Desk, host: SimulatedHost, event: str) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("event", ["begin", "log", "done"])
+def test_killed_at_every_step_in_turn(
+    desk: Desk, host: SimulatedHost, event: str, part: int
+) -> None:
     before = snapshot.take(host)
-    steps: list[str] = []
-    killed_at: list[str] = []
-    while fresh := [step for step in todo(desk) if step not in steps]:
-        steps.append(fresh[0])
-        # Not killed: a step that an earlier one makes right is passed over when its turn comes.
-        if desk.killed(fresh[0], event, must=False) is not None:
-            killed_at.append(fresh[0])
-    print(f"killed after {event}: {', '.join(killed_at)}; not: {set(steps) - set(killed_at)}")
-    assert len(killed_at) > 10
-    assert outcome(desk.up()).get("npu1", {"ok": True})["ok"]
+    seen: list[str] = []
+    killed: list[str] = []
+
+    def now(told: Mapping[str, Any]) -> bool:
+        """At the first such event of every step that is this part's: each run dies one further."""
+        if told["kind"] != event or told["step"] in seen:
+            return False
+        seen.append(told["step"])
+        if min((len(seen) - 1) // SHARE, PARTS - 1) != part:
+            return False
+        killed.append(told["step"])
+        return True
+
+    while desk.killed_when(now):
+        pass
+    print(f"killed at {event} of {', '.join(killed)}")
+    assert killed, seen
+    again = desk.paddock("up", "--yes", "--no-verify")
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "nothing to change")
     after_kills = state_inside(host, "lab")
     assert desk.paddock("down", "--yes").returncode == 0
     assert before.differences(snapshot.take(host)) == []
+
+    # As after a run that nobody disturbed.
     assert outcome(desk.up())["npu1"]["ok"]
     assert state_inside(host, "lab") == after_kills
-
-
-def todo(desk: Desk) -> list[str]:
-    """The steps that ``paddock plan`` would do, in their order."""
-    done = desk.paddock("plan", "--json")
-    assert done.stdout, done.stderr
-    steps = json.loads(done.stdout)["hosts"][0]["steps"]
-    return [step["id"] for step in steps if step["status"] != "right"]

@@ -1,88 +1,71 @@
-"""A replica of two ranks on a Ray cluster of two nodes; one rank is killed."""
+"""A replica of two ranks on a Ray cluster of two nodes; one rank is killed, then the worker."""
 
 from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
-from paddock.errors import UsageError
-from paddock.inference.checkpoint.parts import Split
 from paddock.inference.serve.config import ServeConfig
 from paddock.inference.serve.ray import RayConfig, deploy
-from paddock.inference.serve.ray_ranks import bundles, split_of
+from raykit import BODY, below, cluster_of, free_port, wait
 from serverkit import serving
 
+# Starting a cluster takes a minute or more on two cores: not in CI.
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
-def test_what_a_replica_takes() -> None:
-    assert bundles(Split(2), "npu", 0.5) == [
-        {"CPU": 0.5},
-        {"CPU": 0.5, "NPU": 1.0},
-        {"CPU": 0.5, "NPU": 1.0},
-    ]
-    assert bundles(Split(1, 2), "cpu", 1)[1:] == [{"CPU": 1}] * 2
-    with pytest.raises(UsageError, match="Ray must know what a rank takes"):
-        bundles(Split(2), "auto", 1)
-    with pytest.raises(UsageError, match="nnodes with --ray"):
-        split_of({"tp": 2, "nnodes": 2})
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    ray = pytest.importorskip("ray", reason="ray is not installed (pip install 'paddock[ray]')")
-    utils = pytest.importorskip("ray.cluster_utils")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    common = {"num_cpus": 1, "object_store_memory": 100 << 20, "node_ip_address": "127.0.0.1"}
-    made = utils.Cluster(initialize_head=True, head_node_args=common)
-    made.add_node(**common)
-    try:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with cluster_of(2) as made:
         yield made
-    finally:
-        ray.serve.shutdown()
-        ray.shutdown()
-        made.shutdown()
 
 
-def rank_processes() -> list[int]:
-    """Ray renames its workers after what they run."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if "RankActor" in path.read_text():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return sorted(found)
+def ranks() -> list[int]:
+    """Ray names its workers after what they run."""
+    return below(os.getpid(), "RankActor")
 
 
-def test_a_replica_of_two_ranks(cluster: Any) -> None:
-    port = 18765
+def worker() -> int:
+    """The process that has the replica's engine."""
+    (replica,) = below(os.getpid(), "ServeReplica")
+    (found,) = [
+        one.pid for one in psutil.Process(replica).children() if "spawn_main" in str(one.cmdline())
+    ]
+    return found
+
+
+def test_a_replica_of_two_ranks_outlives_a_rank_and_its_worker(cluster: Any) -> None:
     options = {"cache": "paged", "threads": 1, "tp": 2, "device": "cpu", "dtype": "fp32"}
-    config = ServeConfig(port=port, max_batch=4, options=options, log_format="json")
+    config = ServeConfig(port=free_port(), max_batch=4, options=options, log_format="json")
+    with serving("--runtime", "torch", "--device", "cpu", "--dtype", "fp32") as alone:
+        expected = alone.post("/v1/completions", BODY).json()["choices"]
+    # 1.2 CPUs, which no node has: the ranks are on both.
     deploy(config, RayConfig(cluster.address, cpus=0.4))
-    body = {"model": "demo", "prompt": "Once upon a time", "max_tokens": 8, "temperature": 0}
 
     def ask() -> httpx.Response:
-        return httpx.post(f"http://127.0.0.1:{port}/v1/completions", json=body, timeout=120)
+        url = f"http://127.0.0.1:{config.port}/v1/completions"
+        return httpx.post(url, json=BODY, timeout=120)
 
-    with serving("--runtime", "torch", "--device", "cpu", "--dtype", "fp32") as alone:
-        expected = alone.complete(body["prompt"], max_tokens=8, temperature=0).json()["choices"]
-    assert ask().json()["choices"] == expected
-    before = rank_processes()
+    def answered(seen: list[int]) -> bool:
+        answer = ask()
+        seen.append(answer.status_code)
+        return answer.status_code == 200 and answer.json()["choices"] == expected
+
+    assert answered([])
+    before = ranks()
     assert len(before) == 2
-    os.kill(before[1], signal.SIGKILL)
-    end = time.monotonic() + 120
-    while (answer := ask()).status_code != 200:
-        assert answer.status_code == 503 and time.monotonic() < end
-        time.sleep(0.5)
-    assert answer.json()["choices"] == expected
-    after = rank_processes()
-    assert len(after) == 2 and not set(after) & set(before)
+    for victim in (before[1], worker()):
+        os.kill(victim, signal.SIGKILL)
+        seen: list[int] = []
+        wait(lambda seen=seen: answered(seen), "an answer by a new group")
+        assert set(seen) <= {200, 503}
+        wait(lambda: len(ranks()) == 2, "two ranks")
+        after = ranks()
+        assert not set(after) & set(before)
+        before = after

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench_ranks import turn
 from llamas import is_greedy, prompts, saved
 from paddock.inference.checkpoint.open import open_checkpoint
 from paddock.inference.checkpoint.parts import Split
@@ -18,8 +19,6 @@ from paddock.inference.engine.engine import Engine
 from paddock.inference.engine.request import Request
 from paddock.inference.runtimes.load import load_runtime
 from paddock.inference.runtimes.ranks.group import GroupRuntime
-from paddock.inference.runtimes.ranks.launch import ElasticLauncher, Group, orders
-from paddock.inference.runtimes.ranks.nodes import Nodes
 
 PROMPTS = list(prompts((5, 17, 33, 2), vocab=318))
 REQUESTS = [Request(prompt, max_new_tokens=40) for prompt in PROMPTS]
@@ -101,26 +100,14 @@ def test_packed_weights_over_two_by_two(tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_memory_and_loading_of_a_rank(tmp_path: Path, record_property: Any) -> None:
+def test_memory_of_a_rank(tmp_path: Path) -> None:
     """A rank of two keeps and reads little more than half of what one alone does."""
     saved(
         tmp_path, "mha", hidden_size=1024, intermediate_size=2816, num_hidden_layers=8,
         vocab_size=8000, num_attention_heads=16, num_key_value_heads=16,
     )  # fmt: skip
-    reports = {}
-    for split in (Split(1), Split(2)):
-        # The same path for one rank as for two, so that only the parts differ.
-        group = Group(split, Nodes())
-        launcher = ElasticLauncher(orders(group, str(tmp_path), "cpu"))
-        options = {"dtype": "fp32", "threads": 2, "max_seq_len": 128, "max_batch": 1}
-        runtime = GroupRuntime(split, launcher, options, open_checkpoint(tmp_path).config())
-        reports[split.tp] = list(runtime.reports.values())
-        runtime.close()
-    (alone,), both = reports[1], reports[2]
+    (alone,), both = (turn(tmp_path, Split(tp), threads=2) for tp in (1, 2))
     loaded = alone.peak_bytes - alone.before_bytes
     for report in both:
         assert report.weight_bytes <= 0.55 * alone.weight_bytes
         assert report.peak_bytes - report.before_bytes <= 0.6 * loaded
-    record_property("load_s", (alone.load_s, [report.load_s for report in both]))
-    record_property("loaded", (loaded, [r.peak_bytes - r.before_bytes for r in both]))
-    print(alone, both)

@@ -54,6 +54,26 @@ def last_level_cache(root: Path = Path("/")) -> int | None:
     return max(sizes, default=None)
 
 
+def in_huge_pages(model: Path, root: Path = Path("/")) -> float | None:
+    """The share of a model's files, as this process has them mapped, that lies in huge pages.
+
+    None where nothing of them is mapped. ``model`` is a file or the folder of all. Source: fields
+    Rss and FilePmdMapped of smaps (proc_pid_smaps(5)).
+    """
+    resident = huge = 0
+    of_model = False
+    for line in _read(root / "proc/self/smaps").splitlines():
+        words = line.split(maxsplit=5)
+        if re.fullmatch(r"[0-9a-f]+-[0-9a-f]+", words[0]):
+            mapped = Path(words[5]) if len(words) == 6 else Path()
+            of_model = mapped == model.resolve() or model.resolve() in mapped.parents
+        elif of_model and words[0] == "Rss:":
+            resident += int(words[1])
+        elif of_model and words[0] == "FilePmdMapped:":
+            huge += int(words[1])
+    return huge / resident if resident else None
+
+
 def packages() -> dict[str, str]:
     """Versions of Python, Paddock and what it is compared with, as far as installed here."""
     found = {"python": sys.version.partition(" ")[0], "paddock": __version__}

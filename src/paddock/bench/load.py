@@ -43,7 +43,7 @@ def measure_load(
     starts, shares = [], []
     for number in range(repeats + 1):
         for file in files:
-            (_read if cache == "warm" else _drop)(file)
+            (read_through if cache == "warm" else _drop)(file)
         shares.append(resident_share(files))
         if cache == "cold" and shares[-1] > 0.01:
             raise BenchError(
@@ -92,7 +92,8 @@ def resident_share(files: list[Path]) -> float:
     return resident / pages if pages else 0.0
 
 
-def _read(file: Path) -> None:
+def read_through(file: Path) -> None:
+    """Reads a file to its end, so that the page cache has it as far as there is room."""
     with file.open("rb", buffering=0) as stream:
         while stream.read(_PIECE):
             pass

@@ -16,6 +16,10 @@ _TITLES = {
     "process": "start to end",
     "peak_rss": "most memory resident",
     "page_cache": "files in the page cache",
+    "load": "loading a part",
+    "load_cpu": "loading a part, processor time",
+    "weights": "weights and tables",
+    "peak": "most memory while loading, more than before",
 }
 
 
@@ -109,11 +113,18 @@ def _conditions(result: Result) -> Table:
     rows.append(("kind", result.kind))
     if result.model:
         rows.append(("model", str(result.model.get("name"))))
+        huge = result.model.get("in_huge_pages")
+        if huge is not None:
+            rows.append(("weights in huge pages", f"{huge:.0%}"))
     workloads = [run.workload for run in result.runs if run.workload]
     if workloads:
         names = ("prompt_tokens", "new_tokens", "batch", "repeats", "seed", "busy")
         same = [name for name in names if len({workload[name] for workload in workloads}) == 1]
         rows.append(("workload", ", ".join(f"{name} {workloads[0][name]}" for name in same)))
+    options = [run.options for run in result.runs]
+    splits = {(one.get("tp", 1), one.get("pp", 1)) for one in options} - {(1, 1)}
+    if splits:
+        rows.append(("ranks", "; ".join(f"tp {tp}, pp {pp}" for tp, pp in sorted(splits))))
     rows.append(("cpu", f"{host.get('cpu')}, {host.get('cores')} cores"))
     rows.append(("load before", str(host.get("load_average"))))
     if result.ceilings:

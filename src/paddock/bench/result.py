@@ -31,6 +31,8 @@ class Figure:
     ``share`` is what was reached of the machine's ceiling, round by round, 1 being all of it: None
     where there is no ceiling to hold it against. ``bytes`` and ``operations`` are what one sample
     had to read and compute at least, ``seconds`` the samples' times (for the roofline).
+    ``memory`` is the bytes a second of read passes between the steps, where ``share`` is of those
+    and not of the round's ceiling.
     """
 
     unit: str
@@ -39,6 +41,7 @@ class Figure:
     bytes: float | None = None
     operations: float | None = None
     seconds: Summary | None = None
+    memory: Summary | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -49,14 +52,16 @@ class Figure:
             "bytes": self.bytes,
             "operations": self.operations,
             "seconds": self.seconds.to_dict() if self.seconds else None,
+            "memory": self.memory.to_dict() if self.memory else None,
         }
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Figure:
         """Reads ``to_dict``'s form."""
+        value = {"memory": None} | value  # which older results lack
         optional = {
             key: Summary.from_dict(value[key]) if value[key] is not None else None
-            for key in ("share", "seconds")
+            for key in ("share", "seconds", "memory")
         }
         return cls(
             _of(value, "unit", str),
@@ -65,6 +70,7 @@ class Figure:
             value["bytes"],
             value["operations"],
             optional["seconds"],
+            optional["memory"],
         )
 
 

@@ -177,20 +177,20 @@ def _figures(
         "prefill": _figure(speeds, seconds, costs, storage, rounds),
     }
     if workload.new_tokens > 1:
-        seconds = [turn.decode_s for turn in turns]
-        if min(seconds) <= 0:
-            raise BenchError(f"{workload.new_tokens} tokens took no time; ask for more")
-        speeds = [_after_first(turn) / turn.decode_s for turn in turns]
+        if min(turn.decode_s for turn in turns) <= 0:
+            raise BenchError(
+                f"{batch} sequences of {workload.new_tokens} tokens were never decoded at once",
+                hint="ask for more tokens",
+            )
+        speeds = [turn.decoded / turn.decode_s for turn in turns]
         steps = workload.new_tokens - 1
+        seconds = [steps * batch / speed for speed in speeds]
         if storage:
             costs = list(cost.decode_steps(config, storage, n, batch, steps))
-        figures["decode"] = _figure(speeds, seconds, costs, storage, rounds)
+        # A busy neighbour slows the passes too: then the ceilings of the round count.
+        read = [None if workload.busy else turn.read for turn in turns]
+        figures["decode"] = _figure(speeds, seconds, costs, storage, rounds, read)
     return figures
-
-
-def _after_first(turn: Turn) -> int:
-    """Tokens made while all sequences were decoding; a server may let some begin earlier."""
-    return sum(at > turn.first_s for row in turn.times for at in row)
 
 
 def _figure(
@@ -199,14 +199,18 @@ def _figure(
     costs: Sequence[Cost],
     storage: Storage | None,
     rounds: Sequence[Mark],
+    read: Sequence[float | None] = (),
 ) -> Figure:
+    """``read``: the bytes a second of read passes in each turn, which go before its round's."""
     if not costs or storage is None:
         return Figure("tokens/s", Summary.of(speeds), seconds=Summary.of(seconds))
     kind = ARITHMETIC[storage.weights]
     shares = []
-    for spent, mark in zip(seconds, rounds, strict=True):
-        memory = mark[None]
+    memories = []
+    for spent, mark, own in zip(seconds, rounds, read or [None] * len(rounds), strict=True):
+        memory = own or mark[None]
         assert memory is not None
+        memories.append(memory)
         shares.append(Ceiling(memory, mark[kind]).total(costs) / spent)
     total = sum(costs[1:], costs[0])
     return Figure(
@@ -216,4 +220,5 @@ def _figure(
         total.bytes,
         total.operations,
         Summary.of(seconds),
+        Summary.of(memories) if any(read) else None,
     )

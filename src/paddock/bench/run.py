@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict
+
 from paddock import settings as settings_module
 from paddock.bench import ceilings, facts, load, result, rounds
 from paddock.bench.ceilings import Ceilings
 from paddock.bench.offline import Local
+from paddock.bench.passes import Passes
 from paddock.bench.peers import session
 from paddock.bench.result import Measured, Result, Run
 from paddock.bench.rounds import Contestant
@@ -25,6 +28,8 @@ from paddock.errors import UsageError
 from paddock.inference.checkpoint import convert, store
 from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.open import open_checkpoint
+from paddock.inference.runtimes.base import Runtime
+from paddock.inference.runtimes.ranks.group import GroupRuntime
 
 Progress = Callable[[int, int], None]
 _FILE_TYPE = {"int4": "q4_0", "int8": "q8_0"}
@@ -106,6 +111,7 @@ def speed(kind: str, options: Options, progress: Progress = _silent) -> Result:
         stack.callback(local.close)
         test = ceilings.open_ceilings(options.n_threads)
         stack.callback(test.close)
+        local.passes = Passes(test)
         workload = options.workload(local.config)
         contestants = [
             Contestant(name, local, one, local.storage, _run(name, local, options))
@@ -115,6 +121,7 @@ def speed(kind: str, options: Options, progress: Progress = _silent) -> Result:
         names = [contestant.name for contestant in contestants]
         ratios = rounds.compare(runs, [(name, names[0]) for name in names[1:]])
         model = _model(options, local.config)
+        model["in_huge_pages"] = facts.in_huge_pages(options.path())
         return result.new(kind, runs, host=host, model=model, ceilings=measured, ratios=ratios)
 
 
@@ -234,6 +241,7 @@ def _run(name: str, local: Local, options: Options) -> Run:
         if hasattr(runtime, key):
             opened[key] = getattr(runtime, key)
     opened["runtime"] = type(runtime).__name__
+    opened |= _ranks(runtime)
     note = None if local.storage else "no ceilings: how this runtime holds the model is not known"
     weights = f"{local.storage.weights}, head {local.storage.head}" if local.storage else None
     return Run(
@@ -243,6 +251,17 @@ def _run(name: str, local: Local, options: Options) -> Run:
         note=note,
         options=opened | dict(options.opening),
     )
+
+
+def _ranks(runtime: Runtime) -> dict[str, Any]:
+    """Over how many ranks the model is spread, and what each said when it had loaded its part."""
+    if not isinstance(runtime, GroupRuntime):
+        return {"tp": 1, "pp": 1}
+    reports = [
+        {k: v for k, v in asdict(report).items() if k != "limits"}
+        for _, report in sorted(runtime.reports.items())
+    ]
+    return {"tp": runtime.split.tp, "pp": runtime.split.pp, "ranks": reports}
 
 
 def _model(options: Options, config: ModelConfig) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from paddock.inference.checkpoint.config import ModelConfig
 from paddock.inference.checkpoint.names import to_theirs
 from paddock.inference.checkpoint.open import open_checkpoint
 from paddock.inference.runtimes.base import Runtime
+from paddock.inference.runtimes.ranks.group import GroupRuntime
 
 _CACHE_SCALE_BITS = 32  # runtimes/native/cache.py: one fp32 scale for a head's key or value
 _GGUF = {"q4_0": "int4", "q8_0": "int8"}
@@ -21,6 +22,10 @@ def of_runtime(runtime: Runtime, config: ModelConfig) -> Storage | None:
 
     The native runtime counts its bytes by type: the storage is the one that gives the same counts.
     """
+    if isinstance(runtime, GroupRuntime):
+        # On one host all parts together are the model, and the host's memory is read for all.
+        kind, on_cpu = runtime.reports[0].dtype, runtime.reports[0].device == "cpu"
+        return Storage(kind, kind, kind, kind, kind) if on_cpu else None
     formats = getattr(runtime, "formats", None)
     if formats is None:
         dtype = getattr(runtime, "dtype", None)

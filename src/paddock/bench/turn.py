@@ -18,11 +18,13 @@ class Turn:
     """The ids that each sequence got and when: ``times[i][j]`` belongs to ``tokens[i][j]``.
 
     Times are seconds from the moment at which the runtime was given the prompts. An id is None
-    where the engine does not tell it.
+    where the engine does not tell it. ``read`` is the bytes a second of read passes in turn with
+    the decode steps, whose time is left out; None where there were none.
     """
 
     tokens: tuple[tuple[int | None, ...], ...]
     times: tuple[tuple[float, ...], ...]
+    read: float | None = None
 
     @classmethod
     def of(cls, answer: dict[str, Any], name: str) -> Turn:
@@ -50,8 +52,17 @@ class Turn:
 
     @property
     def decode_s(self) -> float:
-        """From all first tokens to the last token."""
-        return self.total_s - self.first_s
+        """While all sequences were decoding: from the last first token to the first last one.
+
+        Not positive where they were never all at it at once.
+        """
+        return min(row[-1] for row in self.times) - self.first_s
+
+    @property
+    def decoded(self) -> int:
+        """Tokens that all sequences together made in those seconds."""
+        end = min(row[-1] for row in self.times)
+        return sum(self.first_s < at <= end for row in self.times for at in row)
 
     def check(self, workload: Workload, wall_s: float, name: str) -> None:
         """Raises BenchError unless this is what was asked for and fits ``wall_s``, our own clock.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 paddock bundle create /media/usb/llama --file lab.yaml
 paddock bundle verify /media/usb/llama
-paddock bundle install /srv/llama --file lab.yaml --yes
+paddock bundle install /media/usb/llama --file lab.yaml --yes
 """
 
 app = typer.Typer(rich_markup_mode=None)
@@ -99,23 +99,39 @@ def verify(folder: Folder, json: options.Json = False, debug: options.Debug = Fa
     raise typer.Exit(1 if faults else 0)
 
 
-@app.command(cls=Command, epilog=examples("paddock bundle install /srv/llama --yes"))
+@app.command(cls=Command, epilog=examples("paddock bundle install /media/usb/llama --yes"))
 def install(
     folder: Folder,
     file: deployment.File = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where hosts get it.  [default: below the deployment's folder there]",
+            show_default=False,
+        ),
+    ] = None,
     yes: deployment.Yes = False,
     limit: deployment.Limit = None,
+    serial: deployment.Serial = False,
+    ignore: deployment.Ignore = None,
+    break_lock: deployment.BreakLock = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Do not ask the model at the end.")
+    ] = False,
+    json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Verifies a bundle, then does what paddock up does with nothing but its files.
 
-    The bundle must lie under the same path on every host that is deployed to.
+    A host that has not got it under this path is sent what its steps need. From then on the other
+    commands of the deployment go by the bundle too.
     """
-    from paddock.cli import plan_view, up_view
+    from paddock.cli import up
     from paddock.deploy import bundle as bundling
-    from paddock.deploy.provision.bundling import installed_from
 
     folder = folder.resolve()
+    found_source = bundling.source(folder, to)
     faults = _verified(folder)
     if faults:
         first = faults[0]
@@ -123,22 +139,27 @@ def install(
             f"{len(faults)} files of the bundle are damaged: {first.path} {first.what}",
             hint=f"all of them: paddock bundle verify {folder}; copy those again",
         )
-    manifest = bundling.read(folder)
-    found = deployment.opened(file, limit=limit)
-    found.file = installed_from(found.file, folder, manifest)
-    with render.waiting("looking"):
-        planned = found.plan()
-    if planned.empty:
-        render.text("nothing to change\n")
-        return
-    plan_view.show(planned)
-    if len(planned.blocked) == len(planned.hosts) or not deployment.agreed("Do this?", yes=yes):
-        raise typer.Exit(1)
-    with up_view.live([host.name for host in found.hosts]) as live:
-        found.tell = live
-        results = found.up(planned)
-    up_view.summary(found, results, {})
-    raise typer.Exit(0 if all(result.ok for result in results) else 1)
+    found = deployment.opened(
+        file,
+        tell=deployment.as_json if json else None,
+        limit=limit,
+        serial=serial,
+        ignore=ignore,
+        break_lock=break_lock,
+    )
+    found.bundle = found_source
+    up.bring(found, yes=yes, verify=not no_verify, json=json)
+    found.remember_bundle()
+
+
+@app.command(cls=Command, epilog=examples("paddock bundle forget --file lab.yaml"))
+def forget(file: deployment.File = None, debug: options.Debug = False) -> None:
+    """Lets a deployment go by the network again; the next paddock up takes back what was sent."""
+    was = deployment.opened(file).forget_bundle()
+    if was is None:
+        render.text("the deployment comes from no bundle\n")
+    else:
+        render.text(f"{was.folder} is forgotten; see: paddock plan\n")
 
 
 def _verified(folder: Path) -> tuple[Fault, ...]:

@@ -281,6 +281,7 @@ def run(
     """
     import msgspec
 
+    from paddock.deploy import typed
     from paddock.deploy.container import ContainerStep, ImageStep, build
     from paddock.deploy.host import target
     from paddock.deploy.stackfile import ContainerWish, ServeWish, Stackfile
@@ -304,7 +305,7 @@ def run(
         "restart": restart,
     }
     try:
-        wish = msgspec.convert(values, ContainerWish)
+        wish = typed.convert(values, ContainerWish)
     except msgspec.ValidationError as error:
         raise UsageError(str(error)) from error
     file = Stackfile(name=name, container=wish, serve=ServeWish(enabled=False))

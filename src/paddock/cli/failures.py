@@ -18,6 +18,7 @@ EXTRA_OF = {
     "jinja2": "models",
     "huggingface_hub": "models",
     "httpx": "models",
+    "aiohttp": "serve",
     "fastapi": "serve",
     "starlette": "serve",
     "pydantic": "serve",

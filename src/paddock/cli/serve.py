@@ -123,6 +123,17 @@ DrainTimeout = Annotated[
         show_default=False,
     ),
 ]
+StreamInterval = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MS",
+        min=0,
+        max=1000,
+        help="Send tokens of so many milliseconds together; 0: each at once.  [default: 10]",
+        rich_help_panel=LOAD,
+        show_default=False,
+    ),
+]
 LogFormat = Annotated[
     str | None,
     typer.Option(metavar="text|json", help="Form of the log.  [default: text]", show_default=False),
@@ -223,6 +234,7 @@ def serve(
     max_body: MaxBody = None,
     request_timeout: RequestTimeout = None,
     drain_timeout: DrainTimeout = None,
+    stream_interval_ms: StreamInterval = None,
     device: options.DeviceOption = options.Device.auto,
     runtime: Runtime = ServedBy.auto,
     mindspore_python: options.MindSporePython = None,
@@ -268,6 +280,7 @@ def serve(
         "max_body": max_body,
         "request_timeout": request_timeout,
         "drain_timeout": drain_timeout,
+        "stream_interval_ms": stream_interval_ms,
         "log_format": log_format,
         "log_prompts": log_prompts or None,
     }

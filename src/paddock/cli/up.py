@@ -40,6 +40,11 @@ def up(
     found = deployment.opened(
         file, tell=tell, limit=limit, serial=serial, ignore=ignore, break_lock=break_lock
     )
+    bring(found, yes=yes, verify=not no_verify, json=json)
+
+
+def bring(found: Deployment, *, yes: bool, verify: bool, json: bool) -> None:
+    """Shows the plan, asks, applies and asks the models; ends with the exit code."""
     with render.waiting(f"looking at {', '.join(entry.name for entry in found.hosts)}"):
         planned = found.plan()
     if planned.empty:
@@ -56,7 +61,7 @@ def up(
         render.line("nothing was changed")
         raise typer.Exit(1)
     results = _apply(found, planned, live=not json) if able else found.up(planned)
-    checked = {} if no_verify else _verified(found, results, as_json=json)
+    checked = _verified(found, results, as_json=json) if verify else {}
     good = all(result.ok for result in results) and all(checked.values())
     if json:
         render.emit({"ok": good, "hosts": deployment.results(results)})

@@ -65,5 +65,29 @@ def test_software() -> None:
     assert commit is None or re.fullmatch(r"[0-9a-f]{40}(\+changes)?", commit)
 
 
+SMAPS = """\
+7f0000000000-7f0000400000 r--s 00000000 fe:00 12 {model}/a file.safetensors
+Rss:                4096 kB
+FilePmdMapped:      2048 kB
+7f0000400000-7f0000800000 rw-p 00000000 00:00 0
+Rss:                4096 kB
+FilePmdMapped:         0 kB
+7f0000800000-7f0000c00000 r--s 00000000 fe:00 13 {model}-other/b.safetensors
+Rss:                4096 kB
+FilePmdMapped:         0 kB
+"""
+
+
+def test_the_share_of_a_model_in_huge_pages(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    maps = tmp_path / "proc/self/smaps"
+    maps.parent.mkdir(parents=True)
+    maps.write_text(SMAPS.format(model=model))
+    assert facts.in_huge_pages(model, tmp_path) == 0.5
+    assert facts.in_huge_pages(model / "a file.safetensors", tmp_path) == 0.5
+    assert facts.in_huge_pages(tmp_path / "mode", tmp_path) is None
+    assert facts.in_huge_pages(tmp_path) is None, "this process has nothing of it mapped"
+
+
 def test_outside_a_checkout(tmp_path: Path) -> None:
     assert facts.commit(tmp_path) is None

@@ -13,6 +13,7 @@ from benchkit import SHAPE, FakeCeilings, FakeEngine
 from paddock.bench import cost
 from paddock.bench.ceilings import KINDS, NumpyCeilings, best, buffer_bytes, open_ceilings
 from paddock.bench.cost import Storage
+from paddock.bench.passes import Passes
 from paddock.bench.processes import competing
 from paddock.bench.result import Run
 from paddock.bench.rounds import Contestant, compare, measure
@@ -138,10 +139,10 @@ def test_lies_are_found_out(message: str) -> None:
     turn().check(WORK, 0.55, "it")
 
 
-def test_tokens_after_all_prompts_are_what_decoding_counts() -> None:
-    """A server may begin one sequence while it still reads another's prompt."""
-    one = Turn(((1, 2, 3), (1, 2, 3)), ((0.1, 0.2, 0.5), (0.3, 0.4, 0.5)))
-    assert (one.first_s, one.total_s) == (0.3, 0.5)
+def test_decoding_counts_while_all_sequences_are_at_it() -> None:
+    """One may begin while another's prompt is still read, and end while that goes on alone."""
+    one = Turn(((1, 2, 3), (1, 2, 3)), ((0.1, 0.2, 0.4), (0.3, 0.35, 0.5)))
+    assert (one.first_s, one.total_s, one.decoded) == (0.3, 0.5, 2)
 
     class Server(FakeEngine):
         def run(self, prompts, new_tokens):  # type: ignore[no-untyped-def]
@@ -150,7 +151,48 @@ def test_tokens_after_all_prompts_are_what_decoding_counts() -> None:
 
     two = Contestant("s", Server("s", []), replace(WORK, batch=2, new_tokens=3), None, Run("s"))
     (run,), _ = measure([two], SHAPE, FakeCeilings(), 1)
-    assert run.figures["decode"].values.median == pytest.approx(3 / 0.2)
+    assert run.figures["decode"].values.median == pytest.approx(2 / 0.1)
+
+    one = Turn(((1, 2, 3), (1, 2, 3)), ((0.1, 0.2, 0.3), (0.3, 0.4, 0.5)))
+    with pytest.raises(BenchError, match="2 sequences of 3 tokens were never decoded at once"):
+        measure([replace(two, turns=[])], SHAPE, FakeCeilings(), 1)
+
+
+def test_passes_between_steps_are_the_turn_s_ceiling() -> None:
+    class Passing(FakeEngine):
+        def run(self, prompts, new_tokens):  # type: ignore[no-untyped-def]
+            return replace(super().run(prompts, new_tokens), read=5e8)
+
+    def share(work: Workload, engine: FakeEngine) -> float:
+        one = Contestant("a", engine, work, INT4, Run("a"))
+        (run,), _ = measure([one], SHAPE, FakeCeilings(), 1)
+        figure = run.figures["decode"]
+        assert figure.share is not None and figure.seconds is not None
+        assert (figure.memory is not None) == (one.turns[1].read is not None and not work.busy)
+        return figure.share.median * figure.seconds.median
+
+    alone, between = share(WORK, FakeEngine("a", [])), share(WORK, Passing("a", []))
+    assert between == pytest.approx(2 * alone, rel=0.01), "half the bytes a second, twice the bound"
+    busy = share(replace(WORK, busy=1), Passing("a", []))
+    assert busy == pytest.approx(alone, rel=0.01), "a neighbour slows the passes too"
+
+
+def test_passes_take_a_tenth_of_the_time() -> None:
+    class Slow(FakeCeilings):
+        speeds = iter([1e9, 3e9, 1e9, 1e9])
+
+        def read(self) -> float:
+            time.sleep(0.01)
+            return next(self.speeds)
+
+    passes = Passes(Slow())
+    assert passes.bytes_per_s is None
+    assert passes.between(0.0) >= 0.01
+    assert passes.between(0.02) == 0.0, "a second one is not due yet"
+    assert passes.between(60.0) >= 0.01
+    assert passes.bytes_per_s == pytest.approx(1.5e9), "bytes of both over the seconds of both"
+    passes.begin()
+    assert passes.bytes_per_s is None
 
 
 def test_common_prefix() -> None:

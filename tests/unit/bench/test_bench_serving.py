@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from paddock.bench import report, result
-from paddock.bench.serving.client import Target, message_of
+from paddock.bench.serving.client import Reply, Target, message_of
 from paddock.bench.serving.load import Load
 from paddock.bench.serving.measure import measure
 from paddock.bench.serving.plot import plot
@@ -163,6 +164,45 @@ def test_a_conversation_is_asked_and_pieces_are_counted_where_the_server_does_no
     assert (run.served.new_tokens, run.served.counted) == (8, "pieces")
     assert run.served.prompt_tokens is None and "total" not in run.figures
     assert "ignore_eos" not in asked[0] and asked[0]["messages"][0]["role"] == "user"
+
+
+def test_tokens_of_a_server_that_does_not_count_are_not_its_pieces(
+    server: Callable[[Script], str],
+) -> None:
+    last = 'data: {"choices": [{"text": " d", "finish_reason": "length"}]}'
+
+    def script(handler: Handler, body: dict[str, Any], number: int) -> None:
+        handler.stream(text("a"), text(" b c"), last, "data: [DONE]")
+
+    (run,) = measure(Target(server(script)), replace(SMALL, new_tokens=7)).runs
+    assert run.served is not None
+    # It says that the answers ended at their limit, which is seven tokens.
+    assert (run.served.new_tokens, run.served.counted) == (28, "server")
+    # Several tokens may come in one piece: the time of one is not that between two pieces.
+    reply = Reply("ok", 1.0, pieces=(0.1, 0.4, 0.5), counted_tokens=5)
+    assert reply.per_token_s == pytest.approx(0.1) and reply.gaps == pytest.approx([0.3, 0.1])
+
+
+def test_a_kept_connection_that_is_closed_is_asked_anew(server: Callable[[Script], str]) -> None:
+    ports: list[int] = []
+
+    def script(handler: Handler, body: dict[str, Any], number: int) -> None:
+        ports.append(handler.client_address[1])
+        if ports.count(ports[-1]) == 2:
+            # As llama.cpp's server does after some answers: nothing was said, and nothing comes.
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            handler.close_connection = True
+            return
+        lines = "".join(line + "\n\n" for line in GOOD).encode()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(lines)))
+        handler.end_headers()
+        handler.wfile.write(lines)
+
+    (run,) = measure(Target(server(script)), replace(SMALL, concurrency=1)).runs
+    assert run.served is not None and run.served.answered == 4
+    # Five answers, the first for warming up: a kept connection fails, and the next one is new.
+    assert [ports.count(port) for port in dict.fromkeys(ports)] == [2, 1, 2, 1, 1]
 
 
 LATER: dict[str, tuple[Script, str]] = {

@@ -41,6 +41,21 @@ def test_decode(paddock: Callable[..., Any], tmp_path: Path, quant: tuple[str, .
     ElementTree.fromstring(picture.read_text())
 
 
+def test_two_ranks_say_so(paddock: Callable[..., Any], tmp_path: Path) -> None:
+    out = tmp_path / "r.json"
+    found = paddock(
+        "bench", "decode", "--tp", "2", "--context", "8", "--new-tokens", "4", *SHORT,
+        "--device", "cpu", "--dtype", "fp32", "--out", str(out),
+    )  # fmt: skip
+    assert found.code == 0, found.err
+    assert "tp 2, pp 1" in found.out
+    (run,) = result.read(out).runs
+    assert (run.options["tp"], run.options["pp"]) == (2, 1)
+    assert [rank["device"] for rank in run.options["ranks"]] == ["cpu", "cpu"]
+    assert run.storage is not None and run.storage["weights"] == "fp32"
+    assert run.figures["decode"].share is not None
+
+
 def test_busy_and_batch_are_compared_with_one_alone(paddock: Callable[..., Any]) -> None:
     work = ("--context", "4", "--new-tokens", "4", *SHORT, "--json")
     busy = json.loads(paddock("bench", "decode", "--busy", "1", *work).out)
@@ -94,7 +109,7 @@ def test_load(paddock: Callable[..., Any]) -> None:
 def test_the_page_cache_is_looked_at(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x" * (1 << 20))
-    load._read(file)
+    load.read_through(file)
     assert load.resident_share([file]) == 1.0
     (tmp_path / "empty").touch()
     assert load.resident_share([tmp_path / "empty"]) == 0.0

@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from paddock.deploy.container import ContainerSpec, ContainerStep, ImageStep, Mount, argv, connect
+from paddock.deploy.container import (
+    Archive,
+    ContainerSpec,
+    ContainerStep,
+    ImageStep,
+    Mount,
+    argv,
+    connect,
+)
 from paddock.deploy.step import Machine
 from paddock.errors import ContainerError, StepFailed
 from paddock.shell import LocalRunner
@@ -111,7 +119,7 @@ def test_the_runbook_makes_the_same(machine: Machine, spec: ContainerSpec, tmp_p
 
 def test_an_image_is_loaded_and_taken_back(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "image.tar").write_text("tiny:1\n")
-    step = ImageStep("isula", "tiny:1", str(tmp_path / "image.tar"))
+    step = ImageStep("isula", "tiny:1", Archive(str(tmp_path / "image.tar")))
     state = step.check(machine)
     step.apply(machine, print)
     assert step.check(machine).right

@@ -184,6 +184,16 @@ def test_reuse_can_be_switched_off_and_does_not_happen_with_one_page_per_request
         assert engine.stats().cached_tokens == engine.stats().pages_cached == 0
 
 
+def test_as_many_run_as_have_pages_for_their_whole_answer() -> None:
+    """A page is kept for who will need another one, not for who has all that it needs."""
+    runtime = ScriptedRuntime(script, limits(page_size=64, n_pages=8, max_batch=8))
+    engine = Engine(runtime)
+    for i in range(8):
+        engine.add(Request([i, 1, 2], max_new_tokens=20))
+    engine.step()
+    assert engine.stats().running == 8
+
+
 def test_the_newest_makes_room_and_nothing_of_its_answer_is_lost() -> None:
     engine = Engine(ScriptedRuntime(script, limits(4, 10, 4)))
     many = [Request([i, i + 1], max_new_tokens=30) for i in range(4)]

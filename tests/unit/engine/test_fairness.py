@@ -65,7 +65,7 @@ def test_a_long_prompt_does_not_stall_those_who_decode(token_s: float) -> None:
         pytest.fail("the long prompt does not get on")
     assert max(waits) <= 0.2
     # And the budget is used: no more steps than twice what the time for the prompt asks for.
-    assert len(waits) <= max(12, 2 * sum(waits) / 0.1)
+    assert len(waits) <= max(12, 2 * sum(waits) / 0.05)
 
 
 def test_a_short_prompt_does_not_wait_for_a_long_one() -> None:
@@ -108,12 +108,28 @@ def test_the_budget_follows_what_was_measured() -> None:
     assert budget.tokens(decoding=True) == 100
     budget.measured(2, 1.0, decoding=True)  # too few to tell
     assert budget.tokens(decoding=True) == 100
+    budget.measured(100, 0.2, decoding=True)  # slower: at once
+    assert budget.tokens(decoding=True) == 50
+    budget.measured(50, 0.025, decoding=True)  # quicker: half of it
+    assert budget.tokens(decoding=True) == 80
     budget.measured(100, 100.0, decoding=True)
     assert budget.tokens(decoding=True) == LEAST
     for _ in range(60):
         budget.measured(100, 0.0, decoding=True)
     assert budget.tokens(decoding=True) == 512
     assert PrefillBudget(3, 0.1).tokens(decoding=True) == 3
+
+
+def test_how_long_the_next_step_may_take() -> None:
+    budget = PrefillBudget(512, 0.1)
+    assert budget.expected_s(0) == 0 and budget.expected_s(5) == 0.1
+    for _ in range(60):
+        budget.measured(0, 0.02, decoding=True)
+    budget.measured(100, 0.12, decoding=True)
+    assert budget.expected_s(0) == pytest.approx(0.02)
+    assert budget.expected_s(10) == pytest.approx(0.03)
+    # No more of a long prompt than the budget allows.
+    assert budget.expected_s(3000) == pytest.approx(0.1)
 
 
 def test_what_decoding_costs_is_not_put_down_to_the_prompt() -> None:

@@ -204,17 +204,22 @@ def test_int4_errs_less_than_llama_cpp(rng: np.random.Generator) -> None:
     The weights are rounded by the gguf package, which gives llama.cpp's bytes; activations have an
     fp16 scale of amax / 127 per 32; sums within a group are exact in both.
     """
-    weights = (rng.standard_t(6, size=(512, 2048)) * 0.02).astype(np.float32)
-    x = rng.normal(size=(8, 2048)).astype(np.float32)
-    x[:, rng.integers(0, 2048, 8)] *= 20
-    want = x.astype(np.float64) @ weights.astype(np.float64).T
-    q4 = gguf.quants.dequantize(gguf.quants.quantize(weights, GGUF[4]), GGUF[4])
-    q8 = gguf.quants.dequantize(gguf.quants.quantize(x, GGUF[8]), GGUF[8])
-    theirs = np.linalg.norm(q8.astype(np.float64) @ q4.astype(np.float64).T - want)
-    data = matrices.quantize(weights, 4)
-    for instructions in SETS:
-        ours = matrices.product(data, x, shape=weights.shape, instructions=instructions) - want
-        assert np.linalg.norm(ours) < 0.98 * theirs
+    theirs, ours = 0.0, dict.fromkeys(SETS, 0.0)
+    # A few columns of outliers decide: one draw's ratio scatters by 0.013 around 0.953.
+    for _ in range(4):
+        weights = (rng.standard_t(6, size=(512, 2048)) * 0.02).astype(np.float32)
+        x = rng.normal(size=(8, 2048)).astype(np.float32)
+        x[:, rng.integers(0, 2048, 8)] *= 20
+        want = x.astype(np.float64) @ weights.astype(np.float64).T
+        q4 = gguf.quants.dequantize(gguf.quants.quantize(weights, GGUF[4]), GGUF[4])
+        q8 = gguf.quants.dequantize(gguf.quants.quantize(x, GGUF[8]), GGUF[8])
+        theirs += np.square(q8.astype(np.float64) @ q4.astype(np.float64).T - want).sum()
+        data = matrices.quantize(weights, 4)
+        for one in SETS:
+            made = matrices.product(data, x, shape=weights.shape, instructions=one)
+            ours[one] += np.square(made - want).sum()
+    for one, error in ours.items():
+        assert error**0.5 < 0.98 * theirs**0.5, one
 
 
 def _refusals() -> list[tuple[str, type[PaddockError], str]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,10 +26,11 @@ from paddock.deploy.plan.journal import Journal, standing
 from paddock.deploy.plan.reach import Target
 from paddock.deploy.provision import Context
 from paddock.deploy.stackfile import HostEntry, Stackfile
-from paddock.deploy.step import CONTAINER, HOST, Change, Log, Machine, State, Step
+from paddock.deploy.step import CONTAINER, HOST, Ask, Change, Log, Machine, State, Step
 from paddock.errors import JournalError
 from paddock.shell import RecordedRunner
 
+ROOT = Path(__file__).parents[3]
 CONTEXT = Context(Stackfile(), Host(), Host(), None, "/nowhere")
 ENTRY = HostEntry(name="here")
 MACHINE = Machine(RecordedRunner(), "/nowhere")
@@ -42,6 +46,10 @@ class Value:
     title: str = "a value"
     why: str = "test"
     on: str = HOST
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        return ()
 
     def check(self, machine: Machine) -> State:
         now = self.world.get(self.id)
@@ -228,6 +236,10 @@ class Room:
     why: str = "test"
     on: str = HOST
 
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        return ()
+
     def check(self, machine: Machine) -> State:
         there = "room" in self.world
         return State(() if there else (Change("room", None, "made"),), {"existed": there})
@@ -263,3 +275,36 @@ def test_what_lies_in_a_container_goes_with_it(tmp_path: Path) -> None:
         gone = list(undo.undo(Target(ENTRY, MACHINE), doing.journal.entries(), doing))
     assert gone == [MAKES_CONTAINER, "in"]
     assert (world, doing.journal.entries()) == ({}, ())
+
+
+# The first use of the types is what matters, hence a process of its own.
+AT_ONCE = """
+import sys, threading
+from paddock.deploy.plan import contexts
+sys.setswitchinterval(1e-6)
+data = sys.stdin.buffer.read()
+start = threading.Barrier(16)
+found = []
+def one():
+    start.wait()
+    found.append(contexts.loads(data))
+threads = [threading.Thread(target=one) for _ in range(16)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+assert len(found) == 16 and all(each == found[0] for each in found)
+"""
+
+
+def test_many_threads_read_contexts() -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", AT_ONCE],
+        input=contexts.dumps(CONTEXT),
+        capture_output=True,
+        timeout=120,
+        env=env,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -99,6 +99,12 @@ def test_a_lock_without_a_name_is_young_first(machine: Machine, tmp_path: Path) 
         pass
 
 
+@pytest.mark.parametrize("said", ["", lock._owner("mine")[:-1]])
+def test_who_dies_while_taking_it_has_none(machine: Machine, tmp_path: Path, said: str) -> None:
+    machine.sh(lock._TAKE, stdin=said)
+    assert not (tmp_path / "paddock.lock").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "age", "wanted"),
     [

@@ -9,9 +9,9 @@ from pathlib import Path
 from provision_contexts import context
 from test_provision_steps import EVERYTHING
 
-from paddock.deploy.bundle import Manifest
+from paddock.deploy.bundle import Entry, Manifest, Placed
 from paddock.deploy.provision import steps
-from paddock.deploy.provision.bundling import contents, installed_from
+from paddock.deploy.provision.bundling import archive, carried, contents, installed_from
 from paddock.deploy.stackfile import ServeWish, Stackfile
 
 
@@ -44,8 +44,34 @@ def test_a_path_of_a_model_cannot_lead_out_of_the_bundle(tmp_path: Path) -> None
 def test_the_stack_file_then_names_the_bundle() -> None:
     today = datetime.date(2026, 11, 25)
     made = Manifest("x", today, "aarch64", "3.9", "ubuntu:focal", (), model="llama2-7b")
-    file = installed_from(Stackfile(model="llama2-7b"), Path("/srv/bundle"), made)
+    there = Placed("/media/usb", "/srv/bundle", made)
+    file = installed_from(Stackfile(model="llama2-7b"), there)
     assert file.model == "/srv/bundle/models/llama2-7b"
     assert file.stack.artifacts == "/srv/bundle"
-    other = installed_from(Stackfile(model="llama2-13b"), Path("/srv/bundle"), made)
+    other = installed_from(Stackfile(model="llama2-13b"), there)
     assert other.model == "llama2-13b"
+
+
+def test_the_image_comes_from_where_it_lies() -> None:
+    today = datetime.date(2026, 11, 25)
+    entry = Entry("images/base-1.tar", 9, "5" * 64)
+    made = Manifest(
+        "x", today, "aarch64", None, "", (entry,), image="base:1", image_ids=("1" * 64,)
+    )
+    of = context(None, "cpu", artifacts="/srv/bundle")
+    assert carried(of) == []
+    found = archive(of, "base:1")  # a folder of whoever set stack.artifacts: it may be there
+    assert found is not None and (found.path, found.sha256) == ("/srv/bundle/images/base-1.tar", "")
+    sent = replace(of, bundle=Placed("/media/usb", "/srv/bundle", made))
+    found = archive(sent, "base:1")
+    assert found is not None
+    assert (found.sha256, found.ids) == ("5" * 64, ("1" * 64,))
+    assert found.source == "/media/usb/images/base-1.tar"
+    assert [step.id for step in carried(sent)] == ["bundle.files"]
+    here = replace(of, bundle=Placed("/srv/bundle", "/srv/bundle", made, sends=False))
+    found = archive(here, "base:1")
+    assert found is not None and found.source is None
+    assert carried(here) == []
+    found = archive(sent, "other:1")
+    assert found is not None and not found.sha256
+    assert archive(context(None, "cpu"), "base:1") is None

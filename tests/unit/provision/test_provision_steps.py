@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 from provision_contexts import KEY, context
@@ -11,8 +14,9 @@ from provision_contexts import KEY, context
 from paddock.deploy.provision import Context, steps
 from paddock.deploy.provision.job import JobStep
 from paddock.deploy.stackfile import ExtrasWish, Mirrors, PythonWish, SshWish
-from paddock.deploy.step import CONTAINER, HOST, ScriptStep, Step
-from paddock.errors import UsageError
+from paddock.deploy.step import CONTAINER, HOST, Machine, ScriptStep, Step, together
+from paddock.errors import StepFailed, UsageError
+from paddock.shell import TIMEOUT, Output
 
 EVERYTHING = {
     "notes": context(
@@ -126,3 +130,31 @@ def test_every_program_is_sh_without_a_finding(of: Context) -> None:
             check=False,
         )
         assert done.returncode == 0, f"{name}:\n{done.stdout}"
+
+
+@dataclass
+class OneRoundTrip:
+    """A machine that is asked many programs at once and nothing else; each says no."""
+
+    count: int
+    target: str = "machine"
+
+    def run(
+        self, argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str | bytes = ""
+    ) -> Output:
+        assert list(argv) == ["sh", "-s"], f"asked besides: {argv}"
+        mark = str(stdin).partition("\n")[0].removeprefix("mark=")
+        return Output(0, f"\n{mark} 1\n" * self.count, f"\n{mark}\n" * self.count)
+
+    def read(self, path: str) -> str | None:
+        raise AssertionError(f"asked besides: {path}")
+
+
+@pytest.mark.parametrize("of", EVERYTHING.values(), ids=EVERYTHING)
+def test_all_checks_are_one_round_trip(of: Context) -> None:
+    asked = [ask for step in steps(of) for ask in step.asks]
+    machine = Machine(OneRoundTrip(len(set(asked))), of.folder)
+    knowing = together(machine, asked)
+    for step in steps(of):
+        with contextlib.suppress(StepFailed):
+            step.check(knowing)

@@ -108,3 +108,45 @@ def _listening(port: int) -> int:
         except OSError:
             continue
     raise AssertionError("nobody listens")
+
+
+DEAF = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork(): time.sleep(10**6)
+"""
+
+
+def test_what_ignores_term_is_ended_with_all_that_it_started(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paddock.deploy.provision.service.STOP_S", 1)
+    machine = Machine(LocalRunner(), str(tmp_path))
+    deaf = step(tmp_path, port, DEAF + LISTENER)
+    deaf.apply(machine, print)
+    pids = _session(int((tmp_path / "services/demo/pid").read_text().split()[0]))
+    assert len(pids) == 2, "the one that sleeps, and the one that listens"
+    deaf.undo(machine, {"state": "not running"}, print)
+    assert not [pid for pid in pids if _alive(pid)]
+    assert not (tmp_path / "services/demo").exists()
+
+
+def _alive(pid: int) -> bool:
+    """Whether it runs; one that is dead may wait for long to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def _session(supervisor: int) -> list[int]:
+    """The processes of the sessions that a supervisor's children lead."""
+    stats = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        stats[int(path.parent.name)] = (int(fields[1]), int(fields[3]))
+    leaders = {pid for pid, (parent, _) in stats.items() if parent == supervisor}
+    return [pid for pid, (_, session) in stats.items() if session in leaders]

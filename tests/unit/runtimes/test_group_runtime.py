@@ -53,7 +53,7 @@ class Rank:
         try:
             while not isinstance(message := self.link.receive(), wire.Stop):
                 if isinstance(message, wire.Begin):
-                    self.link.send(wire.Ready(LIMITS, 0.1, 1, 2, 3, "cpu", "fp32"))
+                    self.link.send(wire.Ready(LIMITS, 0.1, 0.1, 1, 2, 3, "cpu", "fp32"))
                 elif isinstance(message, wire.Step):
                     if self.trouble is not None and not self.trouble(self, message):
                         continue

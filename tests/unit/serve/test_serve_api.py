@@ -247,6 +247,7 @@ REFUSED = [
     ("completions", {"prompt": "x", "n": 0}, 422, "n"),
     ("completions", {"prompt": "x", "max_tokens": 0}, 422, "max_tokens"),
     ("completions", {"prompt": "x", "stop": ["a"] * 17}, 422, "stop"),
+    ("completions", {"prompt": "x", "stop": "\ud800"}, 422, "stop"),
     ("completions", {"prompt": "x", "logprobs": 21}, 422, "logprobs"),
     ("completions", {"prompt": []}, 422, "prompt"),
     ("completions", {"prompt": [[]]}, 422, "prompt"),
@@ -292,7 +293,8 @@ def test_bad_fields_are_named(
 
 @pytest.mark.parametrize(
     "fields", [{"tools": []}, {"tools": None}, {"logit_bias": {}}, {"store": False}, {"user": "u"},
-               {"temperature": None}, {"stop": None}, {"stream": None}, {"seed": -5}],
+               {"temperature": None}, {"stop": None}, {"stream": None}, {"seed": -5},
+               {"top_k": 10**30}, {"stop_token_ids": [10**30]}, {"seed": -(2**63)}],
 )  # fmt: skip
 def test_fields_that_ask_for_nothing_are_no_error(server: Server, fields: dict[str, Any]) -> None:
     assert server.chat("Hi!", max_tokens=2, **fields).status_code == 200

@@ -17,7 +17,7 @@ from paddock.inference.checkpoint.store import locate
 from paddock.inference.runtimes.base import SamplingParams
 from paddock.inference.serve.vllm.command import Command
 from paddock.inference.serve.vllm.stream import Translator, body_of, stats_of
-from paddock.inference.serve.wire import Ask
+from paddock.inference.serve.wire import Ask, Scored
 from serverkit import Server, serving
 
 STAND_IN = Path(__file__).parents[2] / "vllm_stand_in.py"
@@ -168,11 +168,11 @@ def test_requests_and_chunks() -> None:
     scores = {"token_logprobs": [-1.0, -2.0], "top_logprobs": [{"token_id:5": -1.0}, None]}
     choice = {"index": 0, "text": "ab", "token_ids": [5, 6], "logprobs": scores,
               "finish_reason": "abort", "stop_reason": None}  # fmt: skip
-    first, second = Translator(ask).events({"choices": [choice]})
-    assert (first.token, first.text, first.top) == (5, "", ((5, -1.0),))
-    assert (second.token, second.text, second.finish) == (6, "ab", "cancelled")
-    assert second.usage is not None and second.usage.new_tokens == 2
-    assert list(Translator(ask).events({"choices": [], "usage": {"total_tokens": 3}})) == []
+    (piece,) = Translator(ask).pieces({"choices": [choice]})
+    assert (piece.text, piece.tokens, piece.finish) == ("ab", 2, "cancelled")
+    assert piece.scored == (Scored(5, "", -1.0, ((5, -1.0),)), Scored(6, "ab", -2.0))
+    assert piece.usage is not None and piece.usage.new_tokens == 2
+    assert list(Translator(ask).pieces({"choices": [], "usage": {"total_tokens": 3}})) == []
 
 
 def test_statistics() -> None:

@@ -42,7 +42,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(machine: Machine, tmp_path
 def test_a_transfer_goes_on_where_it_stopped(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr("paddock.deploy.step.machine.CHUNK", 100)
+    monkeypatch.setattr("paddock.deploy.step.transfer.CHUNK", 100)
     source, path = tmp_path / "source", tmp_path / "there" / "copy"
     source.write_bytes(os.urandom(size))
     said: list[str] = []

@@ -7,11 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-import httpx
-
 from paddock.bench import facts, result
 from paddock.bench.result import Result
-from paddock.bench.serving.client import Prompt, Reply, Target, ask, find_model, refuse
+from paddock.bench.serving.client import Prompt, Reply, Target, ask, find_model, refuse, session
 from paddock.bench.serving.load import Load
 from paddock.bench.serving.outcome import run_of
 from paddock.errors import BenchError, UsageError
@@ -38,10 +36,7 @@ def measure(target: Target, load: Load, progress: Progress = lambda done, total:
 async def _all(
     target: Target, load: Load, prompts: Sequence[Prompt], progress: Progress
 ) -> tuple[list[Reply], list[Reply], float, float]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(
-        base_url=target.url, headers=target.headers(), timeout=target.timeout, limits=limits
-    ) as http:
+    async with session(target) as http:
 
         async def one(prompt: Prompt, due: float) -> Reply:
             return await ask(http, target, prompt, load.new_tokens, due)

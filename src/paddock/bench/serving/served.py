@@ -17,10 +17,11 @@ class Served:
 
     ``failed`` counts requests by what became of them: an HTTP status, ``timeout``, ``no
     connection``, ``broken stream`` or ``no text``; ``messages`` has what was said to the first of
-    each. ``counted`` says who counted the answers' tokens: ``server``, or ``pieces`` of text where
-    it did not. ``percentiles`` are of ``ttft``, ``tpot``, ``itl`` (every time between two pieces)
-    and ``e2e``, in seconds, with ``max`` beside. ``client_cpu`` is the share of one core that the
-    measuring took: near 1, the figures are the client's and not the server's.
+    each. ``counted`` says who counted the answers' tokens: ``server`` (or its word that an answer
+    ended at its limit), or ``pieces`` of text where it did not. ``percentiles`` are of ``ttft``,
+    ``tpot``, ``itl`` (every time between two pieces) and ``e2e``, in seconds, with ``max`` beside.
+    ``client_cpu`` is the share of one core that the measuring took: near 1, the figures are the
+    client's and not the server's.
     """
 
     requests: int

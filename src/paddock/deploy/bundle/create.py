@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 import shlex
 import shutil
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from paddock.deploy.bundle import debs, manifest
+from paddock.deploy.bundle import debs, images, manifest
 from paddock.deploy.bundle.contents import Contents, Wheels, platforms
 from paddock.deploy.bundle.manifest import Manifest
 from paddock.deploy.step import Machine
@@ -44,10 +43,11 @@ def create(folder: Path, contents: Contents, *, log: Log) -> Manifest:
         debs.fetch(machine, folder / "debs", contents, log)
     if contents.image:
         log(f"image {contents.image}")
-        _image(machine, folder, contents, log)
+        images.save(machine, folder, contents, log)
     if contents.weights:
         log(f"weights of {contents.model}")
         _weights(folder, contents)
+    ids, layers = _identity(folder, contents)
     entries = []
     for path in manifest.files(folder):
         log(f"SHA-256 of {path}")
@@ -62,10 +62,19 @@ def create(folder: Path, contents: Contents, *, log: Log) -> Manifest:
         stack=contents.stack,
         model=contents.model,
         image=contents.image,
+        image_ids=ids,
+        image_layers=layers,
     )
     manifest.write(folder, made)
     shutil.rmtree(folder / ".work", ignore_errors=True)
     return made
+
+
+def _identity(folder: Path, contents: Contents) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """How engines will know the image; nothing without one."""
+    if contents.image is None:
+        return (), ()
+    return images.identity(folder / images.archive(contents.image))
 
 
 def _pip() -> list[str]:
@@ -141,22 +150,6 @@ def _copy(source: Path, target: Path) -> None:
     part = target.with_name(f"{target.name}.part")
     shutil.copyfile(source, part)
     part.replace(target)
-
-
-def _image(machine: Machine, folder: Path, contents: Contents, log: Log) -> None:
-    assert contents.image is not None and contents.engine is not None, "asked before"
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", contents.image)
-    target = folder / "images" / f"{name}.tar"
-    if target.exists():
-        return
-    target.parent.mkdir(exist_ok=True)
-    image, part = shlex.quote(contents.image), shlex.quote(f"{target}.part")
-    script = (
-        f"engine={shlex.quote(contents.engine)}\n"
-        f'"$engine" image inspect {image} >/dev/null 2>&1 || "$engine" pull {image}\n'
-        f'"$engine" save -o {part} {image}\nmv {part} {shlex.quote(str(target))}\n'
-    )
-    machine.follow("image", script, step="bundle.image", timeout=TIMEOUT, log=log)
 
 
 def _weights(folder: Path, contents: Contents) -> None:

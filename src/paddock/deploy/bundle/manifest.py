@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from paddock.deploy import typed
 from paddock.errors import BundleError
 
 MANIFEST = "paddock-bundle.json"
@@ -40,7 +41,8 @@ class Manifest:
     """What a bundle holds. ``arch``, ``python`` and ``system`` are those it was made for.
 
     ``stack`` is ``Stack.to_dict()``, None for Paddock's own runtimes; ``model`` names the weights
-    in ``models``, ``image`` the container image in ``images``.
+    in ``models``, ``image`` the container image in ``images``; ``image_ids`` are the ids by which
+    engines may know it, ``image_layers`` the SHA-256 of its layers (empty: not known).
     """
 
     name: str
@@ -52,6 +54,8 @@ class Manifest:
     stack: dict[str, Any] | None = None
     model: str | None = None
     image: str | None = None
+    image_ids: tuple[str, ...] = ()
+    image_layers: tuple[str, ...] = ()
     schema: int = field(default=SCHEMA)
 
     @property
@@ -68,13 +72,27 @@ class Fault:
     what: str
 
 
-def write(folder: Path, manifest: Manifest) -> None:
-    """Writes the manifest, whole or not at all, and SHA256SUMS beside it for sha256sum -c."""
+def text(manifest: Manifest) -> str:
+    """The manifest as the file that ``read`` reads."""
     import msgspec
 
-    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode() + "\n"
+
+
+def same(found: str, manifest: Manifest) -> bool:
+    """Whether a file's text is this manifest, whichever version of Paddock wrote it."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(found, type=Manifest) == manifest
+    except msgspec.MsgspecError:
+        return False
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Writes the manifest, whole or not at all, and SHA256SUMS beside it for sha256sum -c."""
     sums = "".join(f"{entry.sha256}  {entry.path}\n" for entry in manifest.entries)
-    for name, content in (("SHA256SUMS", sums), (MANIFEST, text)):
+    for name, content in (("SHA256SUMS", sums), (MANIFEST, text(manifest))):
         part = folder / f"{name}.part"
         part.write_text(content, encoding="utf-8")
         part.replace(folder / name)
@@ -85,7 +103,7 @@ def read(folder: Path) -> Manifest:
     import msgspec
 
     try:
-        found = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        found = typed.decode((folder / MANIFEST).read_bytes(), Manifest)
     except OSError as error:
         raise BundleError(
             f"{folder} is not a whole bundle: no {MANIFEST}: {error.strerror}",

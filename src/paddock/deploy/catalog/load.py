@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -46,13 +47,21 @@ KEYS = {
 }
 
 
-@lru_cache(maxsize=8)
+_READING = threading.Lock()
+
+
 def load(folder: Path = DATA) -> Catalog:
     """The catalogue in ``folder``; raises CatalogError naming file, table and what is wrong.
 
     What is checked here is the form of each entry; whether the entries agree with each other is
     ``validate``'s.
     """
+    with _READING:  # threads that want it at once: one reads, the others wait for it
+        return _load(folder)
+
+
+@lru_cache(maxsize=8)
+def _load(folder: Path) -> Catalog:
     paths = sorted(folder.glob("*.toml"))
     if not paths:
         raise CatalogError(

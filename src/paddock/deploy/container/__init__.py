@@ -1,5 +1,6 @@
 """One container, from the facts of a host to the words and calls of its engine."""
 
+from paddock.deploy.container.archive import Archive
 from paddock.deploy.container.argv import argv
 from paddock.deploy.container.build import Built, build, from_facts
 from paddock.deploy.container.connect import connect
@@ -13,6 +14,7 @@ __all__ = [
     "LABEL",
     "OWNER",
     "START",
+    "Archive",
     "Built",
     "ContainerSpec",
     "ContainerStep",

@@ -44,7 +44,12 @@ class CommandLineEngine:
             return None  # isula's inspect finds containers too
         identity = row.get("Id") or row.get("image", {}).get("id", "")
         tags = row.get("RepoTags") or row.get("image", {}).get("repo_tags") or ()
-        return Image(str(identity), tuple(tags), row.get("Size"))
+        layers = (row.get("RootFS") or {}).get("Layers") or ()
+        return Image(str(identity), tuple(tags), row.get("Size"), tuple(layers))
+
+    def tag(self, image: str, name: str) -> None:
+        """See Engine."""
+        self._do(f"name the image {name}", "tag", image, name)
 
     def remove_image(self, name: str) -> None:
         """See Engine."""

@@ -18,11 +18,15 @@ ANSWER_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that the engine has. ``names`` are its tags, ``size`` is in bytes."""
+    """An image that the engine has. ``names`` are its tags, ``size`` is in bytes.
+
+    ``layers`` are the SHA-256 of its layers, as far as ``image`` asked and the engine tells.
+    """
 
     id: str
     names: tuple[str, ...] = ()
     size: int | None = None
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,10 @@ class Engine(Protocol):
 
     def image(self, name: str) -> Image | None:
         """The image of that name or id."""
+        ...
+
+    def tag(self, image: str, name: str) -> None:
+        """Gives an image (its id) a name, which it is taken from any other."""
         ...
 
     def remove_image(self, name: str) -> None:

@@ -60,7 +60,17 @@ class SdkEngine:
                 row = self._client.api.inspect_image(name)
             except NotFound:
                 return None
-        return Image(row["Id"], tuple(row.get("RepoTags") or ()), row.get("Size"))
+        layers = (row.get("RootFS") or {}).get("Layers") or ()
+        names = tuple(row.get("RepoTags") or ())
+        return Image(row["Id"], names, row.get("Size"), tuple(layers))
+
+    def tag(self, image: str, name: str) -> None:
+        """See Engine."""
+        from docker.utils import parse_repository_tag
+
+        repository, tag = parse_repository_tag(name)
+        with self._asking(f"name the image {name}"):
+            self._client.api.tag(image, repository, tag)
 
     def remove_image(self, name: str) -> None:
         """See Engine."""

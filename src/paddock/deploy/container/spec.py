@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from paddock.deploy import typed
 from paddock.errors import UsageError
 
 LABEL = "io.paddock.spec"
@@ -93,7 +94,7 @@ class ContainerSpec:
         import msgspec
 
         try:
-            return msgspec.json.decode(text, type=cls)
+            return typed.decode(text, cls)
         except msgspec.MsgspecError as error:
             raise UsageError(f"this is not a container's description: {error}") from error
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from paddock.deploy.container.archive import Archive
 from paddock.deploy.container.argv import Verb, argv
 from paddock.deploy.container.build import from_facts
 from paddock.deploy.container.connect import connect
@@ -19,7 +20,7 @@ from paddock.deploy.container.spec import LABEL, ContainerSpec
 from paddock.deploy.host import Host
 from paddock.deploy.resolve.stack import Stack
 from paddock.deploy.stackfile import Stackfile
-from paddock.deploy.step import HOST, Change, Log, Machine, State, Step
+from paddock.deploy.step import HOST, Ask, Change, Log, Machine, State, Step
 from paddock.errors import ContainerError, PaddockError, StepFailed
 
 ALIVE_S = 1.0
@@ -27,14 +28,25 @@ ALIVE_S = 1.0
 
 
 def steps(
-    file: Stackfile, host: Host, stack: Stack | None, *, folders: tuple[str, ...] = ()
+    file: Stackfile,
+    host: Host,
+    stack: Stack | None,
+    *,
+    folders: tuple[str, ...] = (),
+    archive: Callable[[str], Archive | None] = lambda image: None,
 ) -> list[Step]:
-    """The steps that make the wished container; none where none is wished for. See ``build``."""
+    """The steps that make the wished container; none where none is wished for. See ``build``.
+
+    ``archive`` says where an image may be had as a file.
+    """
     if file.container.engine == "none":
         return []
     spec = from_facts(file, host, stack, folders=folders)
     wished = tuple(m.source for m in spec.mounts if m.source not in folders)
-    return [ImageStep(spec.engine, spec.image), ContainerStep(spec, wished)]
+    return [
+        ImageStep(spec.engine, spec.image, archive(spec.image)),
+        ContainerStep(spec, wished),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,11 @@ class ContainerStep:
     def _aside(self) -> str:
         """The name of the one before, kept until the new one runs."""
         return f"{self.spec.name}.before"
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return ()
 
     def check(self, machine: Machine) -> State:
         """See Step."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -27,12 +28,20 @@ FORBIDDEN = re.compile(
 Paddock, which need not be on the machine where the step runs."""
 
 
-@lru_cache(maxsize=4)
+_READING = threading.Lock()
+
+
 def load(folder: Path = DATA) -> tuple[Rule, ...]:
     """The rules in ``folder`` in the order of LAYERS, then of the files.
 
     Raises CatalogError naming the file, the rule and what is wrong with it.
     """
+    with _READING:  # threads that want them at once: one reads, the others wait for it
+        return _load(folder)
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path) -> tuple[Rule, ...]:
     rules: dict[str, Rule] = {}
     if strange := sorted({p.stem for p in folder.glob("*.toml")} - set(LAYERS)):
         raise CatalogError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from paddock.deploy import typed
 from paddock.deploy.host.devices import (
     Ascend,
     Component,
@@ -204,7 +205,7 @@ class Host:
                     f"the facts have schema {raw['schema']!r}, this version reads {SCHEMA}",
                     hint="record the host again with this version of paddock",
                 )
-            host = msgspec.convert(raw, cls)
+            host = typed.convert(raw, cls)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise FactsError(f"these are not facts of a host: {error}") from error
         if unknown := _unknown(raw, host.to_dict(), ""):

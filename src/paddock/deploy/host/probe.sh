@@ -26,6 +26,8 @@ done_with() { # ends a group: proof that it ran to its end
   frame 0 - "end $1"
 }
 
+newline='
+'
 if timeout 5 true; then limit='timeout 10'; else limit=; fi
 
 run() { # NAME COMMAND...: what it prints on both streams
@@ -82,7 +84,7 @@ variables="$variables|PYTHONPATH|PYTHONHOME|PYTHONNOUSERSITE|OMP_NUM_THREADS|CHE
 variables="$variables|SOC_VERSION|RANK_TABLE_FILE|RANK_ID|RANK_SIZE|DEVICE_ID|ASCEND_[A-Z_]*|ATB_[A-Z_]*"
 variables="$variables|HCCL_[A-Z_]*|GLOO_SOCKET_IFNAME|TP_SOCKET_IFNAME|NCCL_[A-Z_]*|MS_[A-Z_]*|GLOG_v"
 variables="$variables|PYTORCH_NPU_ALLOC_CONF|PYTORCH_CUDA_ALLOC_CONF|TASK_QUEUE_ENABLE|VLLM_[A-Z_]*"
-variables="$variables|TOOLCHAIN_HOME|CUDA_HOME|CUDA_VISIBLE_DEVICES|NVIDIA_[A-Z_]*|KUBERNETES_SERVICE_HOST"
+variables="$variables|XDG_STATE_HOME|TOOLCHAIN_HOME|CUDA_HOME|CUDA_VISIBLE_DEVICES|NVIDIA_[A-Z_]*|KUBERNETES_SERVICE_HOST"
 variables="$variables|PIP_INDEX_URL|PIP_EXTRA_INDEX_URL|PIP_TRUSTED_HOST|UV_INDEX_URL|UV_DEFAULT_INDEX"
 variables="$variables|UV_EXTRA_INDEX_URL|UV_INDEX|HF_ENDPOINT|HF_HOME|HF_HUB_OFFLINE|DOCKER_HOST"
 variables="$variables|[Hh][Tt][Tt][Pp]_[Pp][Rr][Oo][Xx][Yy]|[Hh][Tt][Tt][Pp][Ss]_[Pp][Rr][Oo][Xx][Yy]"
@@ -270,20 +272,25 @@ library_folders() {
 }
 
 libraries() {
-  cache=$(ldconfig -p)
+  names='libdrvdsmi_host.so libascend_hal.so libdcmi.so libc_sec.so libascendcl.so libhccl.so libatb.so'
+  names="$names libgomp.so.1 libcuda.so.1 libnvidia-ml.so.1"
+  cache=$(ldconfig -p | grep -E "^[[:space:]]*($(echo "$names" | tr ' ' '|')) ")
   folders=$(library_folders)
-  for name in libdrvdsmi_host.so libascend_hal.so libdcmi.so libc_sec.so libascendcl.so libhccl.so \
-    libatb.so libgomp.so.1 libcuda.so.1 libnvidia-ml.so.1; do
+  for name in $names; do
     from=
     IFS=:
     for folder in $LD_LIBRARY_PATH; do
       [ -z "$from" ] && [ -e "${folder:-.}/$name" ] && from=${folder:-.}/$name
     done
     unset IFS
-    [ -n "$from" ] || from=$(printf '%s\n' "$cache" | sed -n "s#^[[:space:]]*$name .*=> ##p" | head -n 1)
-    printf 'loads\t%s\t%s\n' $name "$from"
+    if [ -z "$from" ]; then # the cache's first, by the shell itself: programs for ten names cost more
+      line=${cache#*"$name "}
+      line=${line%%"$newline"*}
+      case $line in '('*' /'*) from=/${line#* /} ;; esac
+    fi
+    printf 'loads\t%s\t%s\n' "$name" "$from"
     for folder in $folders; do
-      [ -e "$folder/$name" ] && printf 'disk\t%s\t%s\n' $name "$folder/$name"
+      [ -e "$folder/$name" ] && printf 'disk\t%s\t%s\n' "$name" "$folder/$name"
     done
   done
 }

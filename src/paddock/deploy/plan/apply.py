@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paddock.deploy.plan import contexts, undo
+from paddock.deploy.plan.ahead import Ahead
 from paddock.deploy.plan.checking import MAKES_CONTAINER, obsolete
 from paddock.deploy.plan.events import Event, Tell
 from paddock.deploy.plan.journal import DONE, Journal
@@ -46,21 +47,26 @@ class Work:
 
 
 def apply(
-    prepared: Prepared, work: Work, again: Callable[[], Prepared]
+    prepared: Prepared,
+    work: Work,
+    again: Callable[[], Prepared],
+    expected: frozenset[str] = frozenset(),
 ) -> tuple[Prepared, list[str]]:
     """Applies what is not right, and undoes what is no longer wished for; gives the changed steps.
 
     ``again`` prepares the host anew: once, when its container has come to be, because only then
-    are the facts inside it known. Raises StepFailed at the first step that fails, and what the
-    machine's Runner raises.
+    are the facts inside it known. ``expected`` are the ids of steps that a plan found wrong. Raises
+    StepFailed at the first step that fails, and what the machine's Runner raises.
     """
     changed = _drop(prepared, work)
     rest: Sequence[Step] = prepared.steps
     handled: set[str] = set()
+    ahead = Ahead(prepared, expected)
     while rest:
         step, *rest = rest
         if step.on == CONTAINER and not prepared.entered:
             prepared = again()
+            ahead = Ahead(prepared, expected)
             rest = [each for each in prepared.steps if each.id not in handled]
             if not prepared.entered:
                 where = prepared.place.target
@@ -69,7 +75,7 @@ def apply(
             continue
         handled.add(step.id)
         work.halt()
-        if _one(step, prepared, work):
+        if _one(step, ahead, work):
             changed.append(step.id)
             if step.id == MAKES_CONTAINER:
                 prepared = replace(prepared, entered=False)  # what was known inside is gone
@@ -82,12 +88,13 @@ def _drop(prepared: Prepared, work: Work) -> list[str]:
     return list(undo.undo(prepared.target, obsolete(prepared, entries), work))
 
 
-def _one(step: Step, prepared: Prepared, work: Work) -> bool:
+def _one(step: Step, ahead: Ahead, work: Work) -> bool:
     """Sees to one step; whether anything was done."""
+    prepared = ahead.prepared
     host, machine = prepared.target.entry, prepared.machine(step.on)
     known = next((e for e in work.journal.entries(host.name) if e.step == step.id), None)
     work.tell(Event(host.name, "checking", step.id, step.title))
-    state = step.check(machine)
+    state = step.check(ahead.machine(step))
     if state.right:
         if known is not None and known.event != DONE:
             work.journal.done(host.name, step.id)  # it was whole when the crash came
@@ -98,8 +105,9 @@ def _one(step: Step, prepared: Prepared, work: Work) -> bool:
     work.tell(Event(host.name, "begin", step.id, step.title))
     lines: list[str] = []
     try:
+        ahead.changed(step)
         step.apply(machine, work.log(host.name, step.id, lines))
-        _confirm(step, step.check(machine), machine.target, lines)
+        _confirm(step, step.check(ahead.machine(step)), machine.target, lines)
     except StepFailed as error:
         error.log = error.log or "\n".join(lines[-50:])
         work.journal.failed(host.name, step.id, error.message)

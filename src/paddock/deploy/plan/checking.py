@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from paddock.deploy.container import ContainerStep
+from paddock.deploy.plan.ahead import Ahead
 from paddock.deploy.plan.journal import DONE, Entry
 from paddock.deploy.plan.model import HostPlan, Status, StepPlan
 from paddock.deploy.plan.prepare import Prepared
@@ -22,9 +23,10 @@ def check(
     known = {entry.step: entry for entry in entries}
     found: list[StepPlan] = []
     there = prepared.entered
+    ahead = Ahead(prepared)
     for step in prepared.steps:
         told(step)
-        planned = _step(step, prepared, known.get(step.id), there=there)
+        planned = _step(step, ahead, known.get(step.id), there=there)
         found.append(planned)
         if step.id == MAKES_CONTAINER and planned.status != "right":
             there = False  # a new one will be made, with nothing in it
@@ -40,13 +42,13 @@ def check(
     )
 
 
-def _step(step: Step, prepared: Prepared, entry: Entry | None, *, there: bool) -> StepPlan:
+def _step(step: Step, ahead: Ahead, entry: Entry | None, *, there: bool) -> StepPlan:
     resumes = entry is not None and entry.event != DONE
     said = (step.id, step.title, step.why, step.on)
     if step.on == CONTAINER and not there:
         return StepPlan(*said, "later", resumes=resumes)
     try:
-        state = step.check(prepared.machine(step.on))
+        state = step.check(ahead.machine(step))
     except NoProgram as error:
         return StepPlan(*said, "unknown", resumes=resumes, note=str(error))
     except Unreachable as error:

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from paddock.deploy import typed
 from paddock.deploy.provision import Context
 from paddock.errors import JournalError
 
@@ -30,7 +31,7 @@ def loads(data: bytes) -> Context:
     import msgspec
 
     try:
-        return msgspec.json.decode(data, type=Context)
+        return typed.decode(data, Context)
     except msgspec.MsgspecError as error:
         raise JournalError(f"this is no context of a deployment: {error}") from error
 

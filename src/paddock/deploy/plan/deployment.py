@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paddock.deploy import catalog, doctor
+from paddock.deploy.bundle import Source
+from paddock.deploy.host import probe
 from paddock.deploy.plan import apply as applying
-from paddock.deploy.plan import checking, contexts, decide, fleet, lock
+from paddock.deploy.plan import checking, contexts, decide, fleet, lock, remembered
 from paddock.deploy.plan import undo as undoing
 from paddock.deploy.plan.apply import Work
 from paddock.deploy.plan.events import Event, Tell, nobody
@@ -20,7 +24,7 @@ from paddock.deploy.plan.prepare import Prepared, machine_of, prepare
 from paddock.deploy.plan.reach import Reach, Target, runner, target
 from paddock.deploy.stackfile import HostEntry, Stackfile
 from paddock.deploy.step import Machine
-from paddock.errors import Blocked, PaddockError, UsageError
+from paddock.errors import Blocked, CatalogError, PaddockError, UsageError
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,9 @@ class Deployment:
     """A stack file and the place where what was done is remembered.
 
     ``state`` holds one folder for each deployment: ``journal.jsonl``, ``lock``, ``contexts/``,
-    ``locks/``. ``reach`` gives the Runner of a host. ``prepared`` are the hosts of the last plan.
+    ``locks/``, ``bundle.json``. ``reach`` gives the Runner of a host. ``prepared`` are the hosts of
+    the last plan. ``bundle`` is what all is to come from: by default the one that it was installed
+    from before, until all of it is taken back.
     """
 
     file: Stackfile
@@ -56,8 +62,14 @@ class Deployment:
     tell: Tell = nobody
     reach: Reach = runner
     options: Options = field(default_factory=Options)
+    bundle: Source | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     prepared: dict[str, Prepared] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Goes on with the bundle of before."""
+        if self.bundle is None:
+            self.bundle = remembered.read(self.folder)
 
     @property
     def folder(self) -> Path:
@@ -76,6 +88,7 @@ class Deployment:
 
     def plan(self) -> Plan:
         """What would change, on all chosen hosts; reads only. A host that fails has a problem."""
+        threading.Thread(target=_read_ahead, daemon=True).start()
         hosts = []
         for result in self._each(self._plan):
             if result.value is not None:
@@ -93,12 +106,31 @@ class Deployment:
         """
         planned = {host.host: host for host in plan.hosts}
         with self.here():
+            self._remember()
             return self._each(lambda entry: self._up(entry, planned[entry.name]))
 
     def down(self) -> tuple[Result[tuple[str, ...]], ...]:
         """Undoes what was done, on all chosen hosts. Raises Locked."""
         with self.here():
-            return self._each(self._down)
+            results = self._each(self._down)
+            if not self.journal.entries():
+                remembered.forget(self.folder)
+        return results
+
+    def remember_bundle(self) -> None:
+        """Goes by this bundle from now on, although nothing had to be done. Raises Locked."""
+        with self.here():
+            self._remember()
+
+    def forget_bundle(self) -> Source | None:
+        """Goes by the network again, from the next plan on; gives the bundle of before.
+
+        Raises Locked.
+        """
+        with self.here():
+            remembered.forget(self.folder)
+        found, self.bundle = self.bundle, None
+        return found
 
     def here(self) -> AbstractContextManager[None]:
         """The lock of this deployment on this machine."""
@@ -106,7 +138,7 @@ class Deployment:
 
     def target(self, entry: HostEntry) -> Target:
         """The machine of a host. Raises Unreachable and RunnerError."""
-        return target(entry, self.file.name, self.state, self.reach)
+        return target(entry, self.file.name, self.state, self.reach(entry))
 
     def entries(self, entry: HostEntry) -> tuple[Entry, ...]:
         """What the journal says of a host. Raises UsageError where that was another machine."""
@@ -141,8 +173,17 @@ class Deployment:
     def prepare(self, entry: HostEntry, known: Target | None = None) -> Prepared:
         """Looks at a host; see ``prepare.prepare``."""
         self.tell(Event(entry.name, "looking"))
-        found = known or self.target(entry)
-        prepared = prepare(self.file, found, self._locked(entry), ignore=self.options.ignore)
+        reached = known.machine.runner if known else self.reach(entry)
+        host = probe.read(reached)
+        found = known or target(entry, self.file.name, self.state, reached, host)
+        prepared = prepare(
+            self.file,
+            found,
+            host,
+            self._locked(entry),
+            ignore=self.options.ignore,
+            bundle=self.bundle,
+        )
         self.prepared[entry.name] = prepared
         return prepared
 
@@ -153,6 +194,10 @@ class Deployment:
 
     def _locked(self, entry: HostEntry) -> Path:
         return self.folder / "locks" / f"{entry.name}.lock"
+
+    def _remember(self) -> None:
+        if self.bundle is not None:
+            remembered.write(self.folder, self.bundle)
 
     def _work(self) -> Work:
         return Work(self.journal, self.folder, self.tell, self.stop)
@@ -177,7 +222,8 @@ class Deployment:
             if context.stack is not None:
                 decide.save(self._locked(entry), context.file, context.host, context.stack)
             again = lambda: self.prepare(entry, prepared.target)  # noqa: E731 - one expression
-            prepared, changed = applying.apply(prepared, self._work(), again)
+            expected = frozenset(step.id for step in planned.todo)
+            prepared, changed = applying.apply(prepared, self._work(), again, expected)
         return Applied(tuple(changed), prepared)
 
     def _down(self, entry: HostEntry) -> tuple[str, ...]:
@@ -192,6 +238,13 @@ class Deployment:
         if not self.journal.entries():
             contexts.forget(self.folder / "contexts")
         return undone
+
+
+def _read_ahead() -> None:
+    """What the hosts' answers are held against, read while they answer."""
+    with contextlib.suppress(CatalogError):  # told to whoever needs it
+        catalog.load()
+        doctor.load()
 
 
 def _blocked(planned: HostPlan) -> PaddockError:

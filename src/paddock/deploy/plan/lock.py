@@ -27,13 +27,16 @@ STALE_S = 900
 """Seconds after which a lock that nobody renewed is taken for a dead operator's."""
 
 # One lock on a machine, not one for each user or deployment: two that change its packages or its
-# containers at once are in each other's way whoever they are.
+# containers at once are in each other's way whoever they are. Who takes it is heard out first: one
+# that dies meanwhile leaves no lock without an owner, which would bar the way for STALE_S.
 _TAKE = r"""
 lock=${TMPDIR:-/tmp}/paddock.lock
 umask 022
 boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+owner=$(cat)
+case $owner in *}) ;; *) exit 1 ;; esac
 if mkdir "$lock" 2>/dev/null; then
-  { cat; echo "$boot"; } >"$lock/owner.new" && mv "$lock/owner.new" "$lock/owner"
+  printf '%s\n' "$owner" "$boot" >"$lock/owner.new" && mv "$lock/owner.new" "$lock/owner"
   echo taken
 elif [ -d "$lock" ]; then
   echo held

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from paddock.deploy import bundle as bundles
 from paddock.deploy import container, doctor
 from paddock.deploy.host import Host, probe
 from paddock.deploy.plan import decide
 from paddock.deploy.plan.model import Obstacle
 from paddock.deploy.plan.reach import Target
-from paddock.deploy.provision import Context, steps
+from paddock.deploy.provision import Context, bundling, steps
 from paddock.deploy.stackfile import Stackfile, for_host
 from paddock.deploy.step import HOST, Machine, Step
 from paddock.errors import RunnerError
@@ -51,16 +52,26 @@ class Prepared:
 
 
 def prepare(
-    file: Stackfile, target: Target, locked: Path, *, ignore: frozenset[str] = frozenset()
+    file: Stackfile,
+    target: Target,
+    host: Host,
+    locked: Path,
+    *,
+    ignore: frozenset[str] = frozenset(),
+    bundle: bundles.Source | None = None,
 ) -> Prepared:
-    """Probes the host and decides. ``locked`` is where the versions are kept; ``ignore`` names
-    rules of the doctor that are not to stop it.
+    """Decides by the facts of the host. ``locked`` is where the versions are kept; ``ignore`` names
+    rules of the doctor that are not to stop it; ``bundle`` is what all is to come from.
 
-    Raises Unreachable and RunnerError, UsageError for a wish that this host cannot fulfil, and
-    NoStack.
+    Raises Unreachable and RunnerError, UsageError for a wish that this host cannot fulfil,
+    BundleError for a bundle that is for another machine, and NoStack.
     """
     mine = for_host(file, target.entry)
-    host = probe.read(target.machine.runner)
+    placed = None
+    if bundle is not None:
+        arch = host.system.arch
+        placed = bundles.placed(bundle, target.machine, arch=arch, local=target.local)
+        mine = bundling.installed_from(mine, placed)
     mine = decide.decide(mine, host, host)
     stack = decide.stack(mine, host, locked)
     place, inside = _inside(mine, target, host)
@@ -75,8 +86,13 @@ def prepare(
         folder=target.machine.folder,
         artifacts=mine.stack.artifacts,
         python=own_python(target, mine),
+        bundle=placed,
     )
     obstacles, warnings = preflight(mine, host, accelerated=stack is not None, ignore=ignore)
+    if bundle is not None:
+        warnings += (
+            f"everything comes from the bundle {bundle.folder} of {bundle.manifest.created}",
+        )
     return Prepared(
         target, context, steps_of(context), place, inside is not None, obstacles, warnings
     )
@@ -94,8 +110,14 @@ def machine_of(context: Context, host: Machine, on: str) -> Machine:
 def steps_of(context: Context) -> tuple[Step, ...]:
     """Every step of a deployment on one host, in order; pure."""
     folders = (context.artifacts,) if context.artifacts is not None else ()
-    made = container.steps(context.file, context.host, context.stack, folders=folders)
-    return (*made, *steps(context))
+    made = container.steps(
+        context.file,
+        context.host,
+        context.stack,
+        folders=folders,
+        archive=lambda image: bundling.archive(context, image),
+    )
+    return (*bundling.carried(context), *made, *steps(context))
 
 
 def own_python(target: Target, file: Stackfile) -> str | None:

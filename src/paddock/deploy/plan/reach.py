@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from paddock.deploy.host import Host
 from paddock.deploy.stackfile import HostEntry
 from paddock.deploy.step import Machine
 from paddock.errors import RunnerError, UsageError
@@ -43,16 +44,33 @@ def runner(entry: HostEntry) -> Runner:
     return replace(SshRunner.parse(entry.address), control=_sockets())
 
 
-def target(entry: HostEntry, deployment: str, state: Path, reach: Reach = runner) -> Target:
-    """Finds Paddock's folder there (one round trip). Raises Unreachable and RunnerError."""
-    reached = reach(entry)
+def target(
+    entry: HostEntry, deployment: str, state: Path, reached: Runner, host: Host | None = None
+) -> Target:
+    """Finds Paddock's folder there: by the facts of the host, or else in a round trip.
+
+    Raises Unreachable and RunnerError.
+    """
     if entry.address == "local":
         return Target(entry, Machine(reached, str(state / deployment / "target")))
+    base = (_base(host) if host else None) or _asked(reached)
+    return Target(entry, Machine(reached, f"{base}/{deployment}/target"))
+
+
+def _base(host: Host) -> str | None:
+    """What _BASE prints, as far as the facts tell."""
+    state, user = host.environment.get("XDG_STATE_HOME"), host.user
+    if user.uid is None or user.home is None:
+        return None
+    return f"{state or ('/var/lib' if user.uid == 0 else f'{user.home}/.local/state')}/paddock"
+
+
+def _asked(reached: Runner) -> str:
     output = reached.run(["sh", "-c", _BASE])
     base = output.stdout.strip()
     if not output.ok or not base.startswith("/"):
         raise RunnerError(f"{reached.target} does not tell where its state goes: {output.stderr}")
-    return Target(entry, Machine(reached, f"{base}/{deployment}/target"))
+    return base
 
 
 SOCKET_NAME = 104 - len("/") - 40 - len(".0123456789abcdef")

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from paddock import settings
-from paddock.deploy.step import HOST, Change, FileStep, Log, Machine, State
+from paddock.deploy.step import HOST, Ask, Change, FileStep, Log, Machine, State
 from paddock.errors import StepFailed, UsageError
 
 _KEY = re.compile(r"(?:ssh-(?:rsa|ed25519)|ecdsa-sha2-\w+|sk-[\w-]+@openssh\.com) [A-Za-z0-9+/]+=*")
 """The kinds of key that OpenSSH takes today (no DSA), and the key itself; a comment may follow."""
+
+_SEEN = ("passwd", "-S", "root")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,11 @@ class AuthorizedKeysStep:
     keys: tuple[str, ...]
     mode: int = 0o600
     on: str = HOST
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return self._file(()).asks
 
     def check(self, machine: Machine) -> State:
         """See Step."""
@@ -99,6 +106,11 @@ class RootPasswordStep:
     title: str = "root has a password"
     why: str = "ssh.root_password; a key is safer"
 
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return (_SEEN,)
+
     def check(self, machine: Machine) -> State:
         """See Step. Whether there is one is all that can be told."""
         state = _state(machine)
@@ -139,6 +151,6 @@ class RootPasswordStep:
 
 def _state(machine: Machine) -> str:
     """``P`` (or RHEL's ``PS``), ``L`` locked, ``NP`` none: as ``passwd -S`` prints it."""
-    words = machine.run(["passwd", "-S", "root"]).stdout.split()
+    words = machine.run(list(_SEEN)).stdout.split()
     known = {"P": "P", "PS": "P", "L": "L", "LK": "L", "NP": "NP"}
     return known.get(words[1] if len(words) > 1 else "", "L")

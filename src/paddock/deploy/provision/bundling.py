@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from paddock.deploy.bundle import Contents, Manifest, Wheels
+from paddock.deploy.bundle import CarryStep, Contents, Placed, Wheels, images
+from paddock.deploy.container import Archive
 from paddock.deploy.provision import wheel
 from paddock.deploy.provision.context import Context
 from paddock.deploy.provision.install import PaddockStep, beside
@@ -87,9 +88,35 @@ def _requirement(each: Wanted) -> str:
     return each.address or each.requirement
 
 
-def installed_from(file: Stackfile, folder: Path, manifest: Manifest) -> Stackfile:
-    """The stack file with everything taken from the bundle."""
-    model = file.model
-    if manifest.model is not None and _name(model) == manifest.model:
-        model = str(folder / "models" / manifest.model)
-    return replace(file, stack=replace(file.stack, artifacts=str(folder)), model=model)
+def installed_from(file: Stackfile, bundle: Placed) -> Stackfile:
+    """The stack file with everything taken from the bundle, where that lies on the host."""
+    model, there = file.model, bundle.manifest.model
+    if there is not None and _name(model) == there:
+        model = f"{bundle.place}/models/{there}"
+    return replace(file, stack=replace(file.stack, artifacts=bundle.place), model=model)
+
+
+def carried(context: Context) -> list[Step]:
+    """The step that brings the bundle to the host; none where it is there or there is none."""
+    bundle = context.bundle
+    if bundle is None or not bundle.sends:
+        return []
+    return [CarryStep(bundle, bundle.needed(context.file.model), context.folder)]
+
+
+def archive(context: Context, image: str) -> Archive | None:
+    """Where the container's image may be had as a file; None where there are no artifacts."""
+    if context.artifacts is None:
+        return None
+    bundle, path = context.bundle, f"{context.artifacts}/{images.archive(image)}"
+    entry = bundle.archive if bundle and bundle.manifest.image == image else None
+    if bundle is None or entry is None:
+        return Archive(path)
+    return Archive(
+        path,
+        entry.sha256,
+        entry.bytes,
+        bundle.manifest.image_ids,
+        bundle.manifest.image_layers,
+        f"{bundle.source}/{entry.path}" if bundle.sends else None,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from paddock.deploy.bundle import Placed
 from paddock.deploy.host import Host
 from paddock.deploy.resolve.stack import Stack
 from paddock.deploy.stackfile import Stackfile
@@ -24,6 +25,7 @@ class Context:
     folder on the target (state, logs, jobs), at the same path on the host and in the container;
     ``artifacts`` a folder there with installers and wheels, or None. ``python`` is an interpreter
     there that has Paddock and what its server needs already, None where one is to be made.
+    ``bundle`` is what everything comes from where there is no network; ``artifacts`` is its place.
     """
 
     file: Stackfile
@@ -33,6 +35,7 @@ class Context:
     folder: str
     artifacts: str | None = None
     python: str | None = None
+    bundle: Placed | None = None
 
     @property
     def place(self) -> str:

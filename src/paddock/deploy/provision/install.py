@@ -15,7 +15,7 @@ from paddock.deploy.bundle import MANIFEST
 from paddock.deploy.provision import python, wheel
 from paddock.deploy.provision.context import Context
 from paddock.deploy.provision.prefix import Environment
-from paddock.deploy.step import HOST, Change, Log, Machine, ScriptStep, State, Step
+from paddock.deploy.step import HOST, Ask, Change, Log, Machine, ScriptStep, State, Step
 
 OLDEST, FETCHED = (3, 10), "3.11"
 """The oldest Python that Paddock runs on, and the one it takes where it may choose."""
@@ -96,6 +96,11 @@ class PaddockStep:
     id: str = "serve.paddock"
     title: str = f"paddock {__version__} in the environment"
     why: str = "serve"
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return ((self.interpreter, "-c", _ASK),)
 
     def check(self, machine: Machine) -> State:
         """See Step."""

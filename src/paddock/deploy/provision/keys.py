@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paddock.deploy.step import HOST, Change, Log, Machine, State
+from paddock.deploy.step import HOST, Ask, Change, Log, Machine, State, sh
 from paddock.errors import StepFailed
+
+_SEEN = '[ -e "$1" ] || exit 3; stat -c %a "$1"; cat "$1"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,15 @@ class KeyFileStep:
     title: str = "the digests of the API keys, for the server alone"
     why: str = "serve.api_key_file"
 
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return (sh(_SEEN, self.path),)
+
     def check(self, machine: Machine) -> State:
         """See Step."""
         wanted = _digest(self._text(machine))
-        seen = machine.sh('[ -e "$1" ] || exit 3; stat -c %a "$1"; cat "$1"', self.path)
+        seen = machine.sh(_SEEN, self.path)
         mode, _, text = seen.stdout.partition("\n")
         if seen.exit_code == 3:
             return State((Change(f"file {self.path}", None, f"sha256 {wanted}"),), {"there": False})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paddock.deploy.provision.job import AS_ROOT, follow, patient
-from paddock.deploy.step import HOST, Change, Log, Machine, State
+from paddock.deploy.step import HOST, Ask, Change, Log, Machine, State, sh
 from paddock.errors import StepFailed
 
 LOCK_WAIT = 600
@@ -182,6 +182,11 @@ class PackagesStep:
     on: str = HOST
     artifacts: str | None = None
     wait: int = LOCK_WAIT
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return (sh(self._head() + _CHECK),)
 
     def check(self, machine: Machine) -> State:
         """See Step."""

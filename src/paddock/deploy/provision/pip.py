@@ -10,7 +10,7 @@ from typing import Any
 
 from paddock.deploy.bundle import MANIFEST
 from paddock.deploy.provision.job import CERTIFICATES, follow, patient
-from paddock.deploy.step import HOST, Change, Log, Machine, State
+from paddock.deploy.step import HOST, Ask, Change, Log, Machine, State
 from paddock.errors import StepFailed
 
 TIMEOUT = 7200.0
@@ -75,6 +75,11 @@ class PipStep:
     on: str = HOST
     no_deps: bool = False
     hint: str | None = None
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return ((self.python, "-c", _LISTS),)
 
     def check(self, machine: Machine) -> State:
         """See Step."""

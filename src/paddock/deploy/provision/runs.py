@@ -10,7 +10,7 @@ from typing import Any
 from paddock.deploy.doctor import Subject, diagnose
 from paddock.deploy.host import Host, probe
 from paddock.deploy.provision.job import advice, patient
-from paddock.deploy.step import HOST, Change, Log, Machine, State
+from paddock.deploy.step import HOST, Ask, Change, Log, Machine, State, sh
 from paddock.errors import PaddockError, StepFailed
 
 TIMEOUT = 900.0
@@ -27,6 +27,8 @@ key() {
 }
 """
 
+_PROOF = 'cat "$stamp" 2>/dev/null; key'
+
 
 @dataclass(frozen=True, slots=True)
 class RunsStep:
@@ -40,9 +42,14 @@ class RunsStep:
     folder: str
     on: str = HOST
 
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return (sh(self._head() + _PROOF),)
+
     def check(self, machine: Machine) -> State:
         """See Step."""
-        output = patient(machine).sh(self._head() + 'cat "$stamp" 2>/dev/null; key')
+        output = patient(machine).sh(self._head() + _PROOF)
         words = output.stdout.split()
         if len(words) == 2 and words[0] == words[1]:
             return State()

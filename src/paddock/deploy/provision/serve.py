@@ -8,12 +8,15 @@ import shlex
 from paddock.deploy.provision import environment, install
 from paddock.deploy.provision.context import Context
 from paddock.deploy.provision.keys import KeyFileStep
-from paddock.deploy.provision.service import OURS, START, SUPERVISOR
+from paddock.deploy.provision.service import OURS, START, STOP, SUPERVISOR
 from paddock.deploy.stackfile.check import port_of
 from paddock.deploy.step import CONTAINER, FileStep, ScriptStep, Step
 
 READY_S = 900
 """Seconds until /ready answers: a 70B model is read from a slow disk in that time."""
+
+STOP_S = 30
+"""Seconds that the server has to answer what it has begun before it is killed."""
 
 PULL_S = 24 * 3600
 """Seconds that a model may take to come over a slow line."""
@@ -151,6 +154,7 @@ def _process(context: Context) -> Step:
         "python": context.server,
         "url": address(context),
         "seconds": str(READY_S),
+        "patience": str(STOP_S),
         "start": START if context.place == CONTAINER else "",
     }
     head = "".join(f"{key}={shlex.quote(value)}\n" for key, value in values.items()) + _COMMON
@@ -174,6 +178,7 @@ def _process(context: Context) -> Step:
 # with is compared, so that a changed command line restarts it.
 _COMMON = (
     OURS
+    + STOP
     + r"""
 by_systemd() { [ -d /run/systemd/system ] && [ "$(id -u)" = 0 ]; }
 running() { if by_systemd; then systemctl -q is-active "$unit"; else ours; fi; }
@@ -186,19 +191,7 @@ stop() {
     if [ -e "/etc/systemd/system/$unit.service" ]; then systemctl -q disable --now "$unit"; fi
     return 0
   fi
-  if ours; then
-    children=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null) || :
-    kill -TERM "$pid"
-    waited=0
-    while ours; do
-      waited=$((waited + 1))
-      if [ "$waited" -eq 150 ]; then
-        for each in $children $pid; do kill -KILL "-$each" 2>/dev/null || :; done
-      fi
-      if [ "$waited" -gt 200 ]; then echo "process $pid does not end" >&2; return 1; fi
-      sleep 0.2 2>/dev/null || sleep 1
-    done
-  fi
+  if ours; then end_all "$patience"; fi
   rm -f "$folder/pid"
 }
 """

@@ -15,6 +15,9 @@ from paddock.deploy.step import CONTAINER, Step
 READY_S = 120
 """Seconds until a service listens on its port."""
 
+STOP_S = 10
+"""Seconds that a service has to end by itself before it is killed."""
+
 START = "/etc/paddock/start.d"
 """Programs that a container of Paddock's starts with itself."""
 
@@ -65,22 +68,51 @@ ours() { # a pid may be used again: its start is compared too
 """
 """sh: whether the supervisor whose pid lies in ``$folder`` runs; leaves it in ``$pid``."""
 
+STOP = r"""
+of_proc() { # WHICH NUMBER...: processes whose parent or session is one of these, dead ones apart
+  which=$1
+  shift
+  wanted=" $* "
+  for stat in /proc/[0-9]*/stat; do
+    { read -r line <"$stat"; } 2>/dev/null || continue # it ended meanwhile
+    # shellcheck disable=SC2086 # after the name: state, parent, group, session
+    set -- ${line##*) }
+    if [ "$which" = parent ]; then one=$2; else one=$4; fi
+    case $wanted in *" $one "*) ;; *) continue ;; esac
+    [ "$1" = Z ] || { stat=${stat%/stat}; echo "${stat#/proc/}"; }
+  done
+}
+end_all() { # SECONDS: the supervisor $pid, and all that is in the sessions that it started
+  supervisor=$pid
+  sessions=$(of_proc parent "$supervisor" | tr '\n' ' ')
+  kill -TERM "$supervisor"
+  waited=0
+  # shellcheck disable=SC2086,SC2046 # several words
+  while ours || [ -n "$(of_proc session $sessions)" ]; do
+    waited=$((waited + 1))
+    if [ "$waited" -ge $(($1 * 5)) ]; then
+      kill -KILL $(of_proc session $sessions $(of_proc parent "$supervisor")) 2>/dev/null || :
+    fi
+    if [ "$waited" -ge $(($1 * 5 + 25)) ]; then kill -KILL "$supervisor" 2>/dev/null || :; fi
+    if [ "$waited" -gt $(($1 * 5 + 50)) ]; then
+      echo "process $supervisor does not end" >&2
+      return 1
+    fi
+    sleep 0.2 2>/dev/null || sleep 1
+  done
+}
+"""
+"""sh, after OURS: ends a supervisor and what it keeps running, which may ignore TERM."""
+
 _COMMON = (
     OURS
+    + STOP
     + r"""listens() { # the kernel's tables: no tool is needed. 0A is LISTEN.
   grep -q "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$port") [0-9A-F:]* 0A " \
     /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 stop() {
-  if ours; then
-    kill -TERM "$pid"
-    waited=0
-    while ours; do
-      waited=$((waited + 1))
-      if [ "$waited" -gt 100 ]; then kill -KILL "$pid"; fi
-      sleep 0.1 2>/dev/null || sleep 1
-    done
-  fi
+  if ours; then end_all "$patience"; fi
   rm -f "$folder/pid"
 }
 wanted() {
@@ -169,6 +201,7 @@ def service(
         "folder": f"{context.folder}/services/{name}",
         "port": str(port),
         "seconds": str(READY_S),
+        "patience": str(STOP_S),
         "start": START if context.place == CONTAINER else "",
     }
     head = "\n".join(f"{key}={shlex.quote(value)}" for key, value in words.items())

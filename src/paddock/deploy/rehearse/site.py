@@ -125,7 +125,7 @@ class Site:
             "GlobalKnownHostsFile": "/dev/null",
             "ProxyUseFdpass": "yes",
             "ProxyCommand": (
-                f"nsenter -t {self.hub} -n /usr/bin/python3 {self.folder / 'connect.py'} %h %p"
+                f"nsenter -t {self.hub} -n /usr/bin/python3 -IS {self.folder / 'connect.py'} %h %p"
             ),
         }
 

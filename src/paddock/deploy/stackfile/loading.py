@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from paddock.deploy import typed
 from paddock.deploy.stackfile import check, document, presets
 from paddock.deploy.stackfile.document import Document, Place
 from paddock.deploy.stackfile.model import HostEntry, Stackfile
@@ -121,7 +122,7 @@ def _typed(found: Document, values: Mapping[str, Any]) -> Stackfile:
         prepared["hosts"] = [_entry(prepared["hosts"])]
     _known_keys(Stackfile, prepared, (), found)
     try:
-        return msgspec.convert(_set(prepared), Stackfile)
+        return typed.convert(_set(prepared), Stackfile)
     except msgspec.ValidationError as error:
         reason, place = _reason(str(error), prepared)
         raise found.fault(place, reason) from error

@@ -4,10 +4,12 @@ from paddock.deploy.step.base import CONTAINER, HOST, Change, Log, State, Step
 from paddock.deploy.step.file import FileStep
 from paddock.deploy.step.machine import Machine
 from paddock.deploy.step.script import ScriptStep
+from paddock.deploy.step.together import Ask, cat, sh, together
 
 __all__ = [
     "CONTAINER",
     "HOST",
+    "Ask",
     "Change",
     "FileStep",
     "Log",
@@ -15,4 +17,7 @@ __all__ = [
     "ScriptStep",
     "State",
     "Step",
+    "cat",
+    "sh",
+    "together",
 ]

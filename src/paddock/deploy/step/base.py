@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from paddock.deploy.step.machine import Machine
+from paddock.deploy.step.together import Ask
 
 HOST = "host"
 """A step's place: the machine itself."""
@@ -74,6 +75,15 @@ class Step(Protocol):
     @property
     def on(self) -> str:
         """HOST or CONTAINER."""
+        ...
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """The programs that ``check`` runs, as far as they are known before it.
+
+        Those of many steps are run in one round trip, and ``check`` finds their answers in its
+        machine's hand (see ``together``). Empty for one that asks in another way.
+        """
         ...
 
     def check(self, machine: Machine) -> State:

@@ -9,6 +9,7 @@ from typing import Any
 
 from paddock.deploy.step.base import HOST, Change, Log, State
 from paddock.deploy.step.machine import Machine, heredoc
+from paddock.deploy.step.together import Ask, cat, sh
 from paddock.errors import StepFailed
 
 # Which folders on the way are missing, so that undo removes those and no others.
@@ -36,6 +37,11 @@ class FileStep:
     owner: str = ""
     on: str = HOST
     then: str = ""
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return (sh(_STAT, self.path), cat(self.path))
 
     def check(self, machine: Machine) -> State:
         """See Step."""

@@ -8,21 +8,19 @@ a lost link loses nothing, and who comes back goes on following.
 from __future__ import annotations
 
 import base64
-import hashlib
 import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from paddock.deploy.step import transfer
+from paddock.deploy.step.transfer import LOST_LINK
 from paddock.errors import RunnerError, StepFailed, TimedOut, Unreachable
 from paddock.shell import TIMEOUT, Output, Runner
 
-CHUNK = 8 * 2**20
-"""Bytes of a file that are sent at once; a broken transfer goes on from the last whole chunk."""
-
-LOST_LINK = 300.0
-"""Seconds for which a machine that cannot be reached is tried again while a job runs on it."""
+PIECE = 1_000_000
+"""Bytes of a job's log that one look brings."""
 
 # umask first: the file never exists with more rights than it will have. The owner is set before the
 # name is, so that nobody reads a half-written file under it.
@@ -50,7 +48,6 @@ cat >"$folder/script.new"
 if [ -e "$folder/pid" ] && cmp -s "$folder/script.new" "$folder/script" &&
   [ ! -e "$folder/rc" ] && kill -0 "$(cat "$folder/pid")" 2>/dev/null; then
   rm "$folder/script.new"
-  echo running
   exit 0
 fi
 rm -f "$folder/rc" "$folder/log" "$folder/pid"
@@ -66,25 +63,34 @@ $away sh -c '
   echo $? >"$1/rc.new"
   mv "$1/rc.new" "$1/rc"
 ' sh "$folder" "$limit" >/dev/null 2>&1 </dev/null &
-echo started
 """
 
-# The process first and rc after it: a job may end in between, and has then written rc.
+# Its end is told at once, its lines five times a second: every look starts programs on both sides.
+# The process is asked for first and rc after it: a job may end in between, and has then written rc.
 _FOLLOW = r"""
-folder=$1 from=$2
-waited=0
-while [ "$waited" -lt 10 ]; do
-  size=$(wc -c <"$folder/log" 2>/dev/null || echo 0)
-  [ "$size" -le "$from" ] && [ ! -e "$folder/rc" ] || break
-  waited=$((waited + 1))
-  sleep 0.2 2>/dev/null || sleep 1
+folder=$1 from=$2 piece=$3
+for nap in 0.02 0.06 0.12 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2; do
+  [ ! -e "$folder/rc" ] || break
+  if [ "$nap" = 0.2 ]; then
+    size=$(wc -c <"$folder/log" 2>/dev/null || echo 0)
+    [ "$size" -le "$from" ] || break
+  fi
+  sleep "$nap" 2>/dev/null || sleep 1
 done
 state=running
 if [ -e "$folder/pid" ] && ! kill -0 "$(cat "$folder/pid")" 2>/dev/null; then state=gone; fi
 if [ -e "$folder/rc" ]; then state=$(cat "$folder/rc"); fi
 echo "$state"
-tail -c +$((from + 1)) "$folder/log" 2>/dev/null | head -c 1000000
+tail -c +$((from + 1)) "$folder/log" 2>/dev/null | head -c "$piece"
 """
+
+# One round trip for a job of a second, as most are. Not "( ) ||": that would switch off its -e.
+_BEGIN = f"""
+({_START})
+code=$?
+[ "$code" -eq 0 ] || exit "$code"
+set -- "$1" 0 "$3"
+{_FOLLOW}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,55 +132,22 @@ class Machine:
         if not output.ok:
             raise RunnerError(f"cannot write {path} on {self.target}: {_end(output.stderr)}")
 
-    def send(self, source: Path, path: str, *, log: Callable[[str], None] | None = None) -> None:
+    def send(
+        self,
+        source: Path,
+        path: str,
+        *,
+        sha256: str | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
         """Copies a file there; a transfer that was broken off goes on where it stopped.
 
-        The copy's SHA-256 is read back and compared. Raises RunnerError, and leaves no file under
-        ``path`` that is not whole.
+        ``sha256`` is the file's where it is known already. The copy's is read back and compared;
+        until then the file is called ``transfer.partial``. A link that is lost meanwhile is tried
+        again for LOST_LINK seconds. Raises RunnerError, and leaves no file under ``path`` that is
+        not whole.
         """
-        digest = hashlib.sha256()
-        with source.open("rb") as stream:
-            while block := stream.read(CHUNK):
-                digest.update(block)
-        wanted, size = digest.hexdigest(), source.stat().st_size
-        if self._sha256(path) == wanted:
-            return
-        part = f"{path}.{wanted[:16]}.part"
-        made = self.sh('mkdir -p "$(dirname "$1")"; wc -c <"$1" 2>/dev/null || echo 0', part)
-        done = min(int(made.stdout.strip() or 0), size) // CHUNK * CHUNK
-        with source.open("rb") as stream:
-            stream.seek(done)
-            while done < size or done == 0:
-                block = stream.read(CHUNK)
-                # Cut back first: what a broken try left behind the last whole chunk is dropped.
-                output = self.sh(
-                    'truncate -s "$2" "$1" && cat >>"$1"',
-                    part,
-                    str(done),
-                    stdin=block,
-                    timeout=600,
-                )
-                if not output.ok:
-                    raise RunnerError(
-                        f"cannot write {path} on {self.target}: {_end(output.stderr)}"
-                    )
-                done += len(block)
-                if log is not None:
-                    log(f"{source.name}: {done} of {size} bytes")
-                if not block:
-                    break
-        if self._sha256(part) != wanted:
-            self.run(["rm", "-f", part])
-            raise RunnerError(
-                f"{path} on {self.target} is not what was sent: its SHA-256 differs",
-                hint="try again; if it stays so, look at that machine's disk and memory",
-            )
-        moved = self.run(["mv", "-f", part, path])
-        if not moved.ok:
-            raise RunnerError(f"cannot write {path} on {self.target}: {_end(moved.stderr)}")
-
-    def _sha256(self, path: str) -> str:
-        return self.run(["sha256sum", "--", path], timeout=600).stdout.partition(" ")[0]
+        transfer.send(self, source, path, sha256=sha256, log=log)
 
     def follow(
         self,
@@ -195,24 +168,26 @@ class Machine:
         have no place in it all the same.
         """
         folder = f"{self.folder}/jobs/{job}"
-        seconds = str(int(timeout))
-        started = self.sh(_START, folder, seconds, stdin=script)
-        if not started.ok:
-            raise StepFailed(step, self.target, f"cannot start: {_end(started.stderr)}")
+        seconds, piece = str(int(timeout)), str(PIECE)
         seen, rest = 0, b""
         tail: list[str] = []
         deadline = time.monotonic() + timeout + 60
-        lost = None
+        begun, lost = False, None
         while True:
             try:
-                output = self.sh(_FOLLOW, folder, str(seen))
-                lost = None
+                if begun:
+                    output = self.sh(_FOLLOW, folder, str(seen), piece)
+                else:
+                    output = self.sh(_BEGIN, folder, seconds, piece, stdin=script)
             except (Unreachable, TimedOut):
                 lost = lost or time.monotonic()
                 if time.monotonic() - lost > LOST_LINK:
                     raise
                 time.sleep(2)
                 continue
+            if not begun and not output.ok:
+                raise StepFailed(step, self.target, f"cannot start: {_end(output.stderr)}")
+            begun, lost = True, None
             state, _, new = output.raw.partition(b"\n")
             seen += len(new)
             *lines, rest = (rest + new).split(b"\n")
@@ -220,23 +195,25 @@ class Machine:
                 text = line.decode(errors="replace").rstrip("\r")
                 tail = [*tail[-49:], text]
                 log(text)
-            if state == b"running" or (new and state.isdigit()):
-                if time.monotonic() > deadline:
-                    raise StepFailed(step, self.target, "it did not end", log="\n".join(tail))
-                continue
-            break
+            if state != b"running" and len(new) < PIECE:
+                break
+            if time.monotonic() > deadline:
+                raise StepFailed(step, self.target, "it did not end", log="\n".join(tail))
         if rest:
             log(rest.decode(errors="replace"))
             tail.append(rest.decode(errors="replace"))
         code = state.decode(errors="replace").strip()
-        if code == "0":
-            return  # its log stays, for whoever asks later
-        reason = f"ended with {code}"
-        if code == "124":
-            reason = f"not ready after {seconds} s and was ended"
-        elif not code.isdigit():
-            reason = "was killed, or the machine was restarted meanwhile"
-        raise StepFailed(step, self.target, reason, log="\n".join(tail))
+        if code != "0":  # its log stays either way, for whoever asks later
+            raise StepFailed(step, self.target, _why(code, seconds), log="\n".join(tail))
+
+
+def _why(code: str, seconds: str) -> str:
+    """Why a job failed that was given so many seconds, by what is known of its end."""
+    if code == "124":
+        return f"not ready after {seconds} s and was ended"
+    if not code.isdigit():
+        return "was killed, or the machine was restarted meanwhile"
+    return f"ended with {code}"
 
 
 def heredoc(path: str, data: str, *, mode: int, owner: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from paddock.deploy.step.base import HOST, Change, Log, State
 from paddock.deploy.step.machine import Machine
+from paddock.deploy.step.together import Ask, sh
 from paddock.errors import StepFailed
 from paddock.shell import TIMEOUT
 
@@ -36,6 +37,11 @@ class ScriptStep:
     after: str | None = None
     timeout: float = TIMEOUT
     hint: str | None = None
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """See Step."""
+        return (sh(self.checks),)
 
     def check(self, machine: Machine) -> State:
         """See Step."""

@@ -6,6 +6,7 @@ import html
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from paddock.deploy import typed
 from paddock.errors import UsageError
 
 Status = Literal["passed", "failed", "skipped", "unverified"]
@@ -71,7 +72,7 @@ class Report:
         import msgspec
 
         try:
-            return msgspec.json.decode(text, type=cls)
+            return typed.decode(text, cls)
         except msgspec.MsgspecError as error:
             raise UsageError(f"this is not a report of paddock verify: {error}") from error
 

@@ -10,7 +10,8 @@ class PrefillBudget:
     """``most`` tokens where nobody decodes, else what makes a step last ``stall_s`` seconds.
 
     What a step costs without a prompt and what a prompt's token adds are taken from the latest
-    steps, so they follow the machine's load and the growing cost of attention. Where decoding alone
+    steps, so they follow the machine's load and the growing cost of attention. A slower step counts
+    at once, a quicker one half: who waits is hurt by what was guessed too low. Where decoding alone
     takes long, prompts still get half of ``stall_s``.
     """
 
@@ -29,6 +30,14 @@ class PrefillBudget:
         time_s = max(self._stall_s - self._decode_s, self._stall_s / 2)
         return min(self._most, max(LEAST, int(time_s / self._token_s)))
 
+    def expected_s(self, waiting: int) -> float:
+        """How long the next step may take beside those who decode, ``waiting`` prompt tokens."""
+        if not waiting:
+            return self._decode_s
+        if self._token_s is None:
+            return self._stall_s
+        return self._decode_s + min(waiting, self.tokens(decoding=True)) * self._token_s
+
     def measured(self, tokens: int, seconds: float, *, decoding: bool) -> None:
         """A step with ``tokens`` of prompts, and perhaps with others decoding, took ``seconds``."""
         if not tokens:
@@ -37,4 +46,5 @@ class PrefillBudget:
         elif tokens >= LEAST:
             spent = seconds - self._decode_s if decoding else seconds
             token_s = max(spent, 1e-9) / tokens
-            self._token_s = token_s if self._token_s is None else (self._token_s + token_s) / 2
+            before = token_s if self._token_s is None else self._token_s
+            self._token_s = max(token_s, (before + token_s) / 2)

@@ -169,6 +169,13 @@ class Engine:
                 answers[first[event.request] + event.index].append(event.token)
         return answers
 
+    def expected_s(self) -> float:
+        """How long the next step may take, in seconds, judged by the steps before.
+
+        For the thread that steps.
+        """
+        return self._budget.expected_s(self._scheduler.prompt_tokens())
+
     def stats(self) -> EngineStats:
         """What was done until now and what is there to do."""
         with self._lock:

@@ -19,7 +19,7 @@ class EngineOptions:
     """
 
     prefill_tokens: int = 512
-    stall_s: float = 0.1
+    stall_s: float = 0.05
     max_waiting: int | None = None
     reuse_prefixes: bool = True
 

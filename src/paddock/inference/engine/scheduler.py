@@ -62,22 +62,24 @@ class Scheduler:
         at = 0
         while at < len(self.waiting) and len(self.running) < self._limits.max_batch:
             one = self.waiting[at]
-            # A page for each that runs, so that nobody is let in to be sent back at once.
-            spare = self.pages.available - len(self.running)
+            # A page for each that will need one, so that nobody is let in to be sent back at once.
+            size = self._limits.page_size
+            growing = sum(len(other.pages) * size < other.end for other in self.running)
+            spare = self.pages.available - growing
             if self._blocked == (one.number, spare):
                 break
             shared, name = self._find(one)
             if self._in_the_making(one, len(shared)):
                 at += 1
                 continue
-            lacking = -(-len(one.tokens) // self._limits.page_size) - len(shared)
+            lacking = -(-len(one.tokens) // size) - len(shared)
             if self.running and lacking + self.pages.unused(shared) > spare:
                 self._blocked = (one.number, spare)
                 break
             self.pages.share(shared)
             one.pages = shared + self.pages.take(lacking)
             one.name, one.registered = name, len(shared)
-            one.computed = len(shared) * self._limits.page_size
+            one.computed = len(shared) * size
             del self.waiting[at]
             insort(self.running, one, key=_number)
             admitted.append(one)
@@ -114,6 +116,12 @@ class Scheduler:
             left -= more
         every = [(one, given.get(id(one), 1)) for one in self.running]
         return [(one, n) for one, n in every if n]
+
+    def prompt_tokens(self) -> int:
+        """How many tokens of prompts there are for the next step to take from."""
+        tokens = sum(one.missing for one in self.running if one.missing > 1)
+        places = self._limits.max_batch - len(self.running)
+        return tokens + sum(len(one.tokens) for one in self.waiting[:places])
 
     def take_for_guesses(self, one: Generation, guesses: int) -> int:
         """How many of ``guesses`` after the text have room; takes free pages, preempts nobody."""

@@ -1,4 +1,4 @@
-"""Requests to what the engine is asked, and its events to the objects that clients wait for."""
+"""Requests to what the engine is asked, and what comes to the objects that clients wait for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from paddock.errors import PaddockError
 from paddock.inference.checkpoint.config import ModelConfig
-from paddock.inference.engine.request import Event, Usage
+from paddock.inference.engine.request import Usage
 from paddock.inference.runtimes.base import Limits, SamplingParams
 from paddock.inference.serve import grammar
 from paddock.inference.serve.errors import ApiError, from_paddock
@@ -21,7 +21,7 @@ from paddock.inference.serve.schema import (
     Message,
     ResponseFormat,
 )
-from paddock.inference.serve.wire import Ask
+from paddock.inference.serve.wire import Ask, Piece, Scored
 from paddock.inference.tokenizer.base import Tokenizer
 from paddock.inference.tokenizer.chat import ChatTemplate, chat_stop_ids
 
@@ -100,14 +100,15 @@ class Served:
         default = room if chat else COMPLETION_TOKENS
         return Ask(
             prompt,
-            sampling_of(request),
+            sampling_of(request, limits.vocab_size),
             min(wanted or default, room),
-            tuple(dict.fromkeys((*(request.stop_token_ids or ()), *ends))),
+            _stop_ids(request, ends, limits.vocab_size),
             tuple(one for one in ((stop,) if isinstance(stop, str) else stop) if one),
             fresh=chat,
             n=request.n,
             logprobs=logprobs_of(request),
             grammar=_grammar(request.response_format),
+            stream=bool(request.stream),
         )
 
     def spelled(self, token: int) -> tuple[str, list[int] | None]:
@@ -118,7 +119,7 @@ class Served:
         return raw.decode("utf-8", "replace"), list(raw)
 
 
-def sampling_of(request: Generation) -> SamplingParams:
+def sampling_of(request: Generation, vocab_size: int) -> SamplingParams:
     """The sampling parameters of a request; a null is the default, a seed is drawn if none is."""
 
     def given(value: float | None, default: float) -> float:
@@ -127,7 +128,8 @@ def sampling_of(request: Generation) -> SamplingParams:
     seed = secrets.randbits(48) if request.seed is None else request.seed
     return SamplingParams(
         temperature=given(request.temperature, 1.0),
-        top_k=max(0, request.top_k or 0),
+        # More than there are is all of them, whatever a runtime's integers hold.
+        top_k=min(max(0, request.top_k or 0), vocab_size),
         top_p=given(request.top_p, 1.0),
         min_p=given(request.min_p, 0.0),
         repetition_penalty=given(request.repetition_penalty, 1.0),
@@ -135,6 +137,12 @@ def sampling_of(request: Generation) -> SamplingParams:
         frequency_penalty=given(request.frequency_penalty, 0.0),
         seed=seed,
     )
+
+
+def _stop_ids(request: Generation, ends: Sequence[int], vocab_size: int) -> tuple[int, ...]:
+    """The tokens that end an answer; one that the model does not have never comes."""
+    wanted = (*(request.stop_token_ids or ()), *ends)
+    return tuple(dict.fromkeys(one for one in wanted if one < vocab_size))
 
 
 def logprobs_of(request: Generation) -> int | None:
@@ -195,18 +203,18 @@ class Shape:
             else []
         )
 
-    def piece(self, index: int, event: Event, offset: int) -> dict[str, Any]:
-        """One event as a stream's choice."""
-        logprobs = self.logprobs([event], offset) if self.with_logprobs else None
+    def piece(self, index: int, piece: Piece, offset: int) -> dict[str, Any]:
+        """What came of an answer as a stream's choice; ``offset`` characters were before it."""
+        logprobs = self.logprobs(piece.scored, offset) if self.with_logprobs else None
         if self.chat:
-            text = {"delta": {"content": event.text} if event.text else {}}
+            text = {"delta": {"content": piece.text} if piece.text else {}}
         else:
-            text = {"text": event.text}  # type: ignore[dict-item]
-        return {"index": index, **text, "logprobs": logprobs, "finish_reason": event.finish}
+            text = {"text": piece.text}  # type: ignore[dict-item]
+        return {"index": index, **text, "logprobs": logprobs, "finish_reason": piece.finish}
 
     def choice(self, index: int, answer: Answer, echo: str) -> dict[str, Any]:
         """One finished answer."""
-        logprobs = self.logprobs(answer.events, 0) if self.with_logprobs else None
+        logprobs = self.logprobs(answer.scored, 0) if self.with_logprobs else None
         text = answer.text
         body: dict[str, Any] = {"index": index}
         if self.chat:
@@ -215,58 +223,58 @@ class Shape:
             body["text"] = echo + text
         return {**body, "logprobs": logprobs, "finish_reason": answer.finish}
 
-    def logprobs(self, events: Sequence[Event], offset: int) -> dict[str, Any]:
-        """Log probabilities of the events' tokens, in the newer shape for chats."""
-        scored = [one for one in events if one.token is not None and one.logprob is not None]
+    def logprobs(self, scored: Sequence[Scored], offset: int) -> dict[str, Any]:
+        """Log probabilities of tokens, in the newer shape for chats."""
         if self.chat:
             return {"content": [self._scored(one) for one in scored], "refusal": None}
-        tokens = [self.served.spelled(one.token)[0] for one in scored if one.token is not None]
         starts = []
         for one in scored:
             starts.append(offset)
             offset += len(one.text)
         tops = [{self.served.spelled(i)[0]: value for i, value in one.top} for one in scored]
         return {
-            "tokens": tokens,
+            "tokens": [self.served.spelled(one.token)[0] for one in scored],
             "token_logprobs": [one.logprob for one in scored],
             "top_logprobs": tops,
             "text_offset": starts,
         }
 
-    def _scored(self, event: Event) -> dict[str, Any]:
-        assert event.token is not None
+    def _scored(self, one: Scored) -> dict[str, Any]:
         return {
-            **self._one(event.token, event.logprob),
-            "top_logprobs": [self._one(token, value) for token, value in event.top],
+            **self._one(one.token, one.logprob),
+            "top_logprobs": [self._one(token, value) for token, value in one.top],
         }
 
-    def _one(self, token: int, value: float | None) -> dict[str, Any]:
+    def _one(self, token: int, value: float) -> dict[str, Any]:
         text, raw = self.served.spelled(token)
         return {"token": text, "logprob": value, "bytes": raw}
 
 
 @dataclass
 class Answer:
-    """One answer as it grows."""
+    """One answer as it grows; times in seconds of ``time.monotonic``, tokens' by the engine."""
 
     text: str = ""
     tokens: int = 0
     finish: str | None = None
     usage: Usage | None = None
-    events: list[Event] = field(default_factory=list)
-    first_at: float | None = None
-    last_at: float = 0.0
+    scored: list[Scored] = field(default_factory=list)
+    first_s: float | None = None
+    last_s: float = 0.0
+    told_s: float = 0.0
 
-    def add(self, event: Event, *, keep: bool) -> None:
-        """Takes the next event; ``keep`` for log probabilities."""
-        self.last_at = time.perf_counter()
-        self.first_at = self.first_at or self.last_at
-        self.text += event.text
-        self.tokens += event.token is not None
-        self.finish = event.finish or self.finish
-        self.usage = event.usage or self.usage
+    def add(self, piece: Piece, *, keep: bool) -> None:
+        """Takes what came next; ``keep`` for log probabilities."""
+        self.told_s = time.monotonic()
+        if self.first_s is None:
+            self.first_s = piece.first_s
+        self.last_s = piece.last_s
+        self.text += piece.text
+        self.tokens += piece.tokens
+        self.finish = piece.finish or self.finish
+        self.usage = piece.usage or self.usage
         if keep:
-            self.events.append(event)
+            self.scored.extend(piece.scored)
 
 
 def usage_of(answers: Sequence[Answer], prompt_tokens: int) -> dict[str, Any]:

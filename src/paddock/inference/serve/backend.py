@@ -6,9 +6,8 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from paddock.errors import PaddockError
-from paddock.inference.engine.request import Event
 from paddock.inference.runtimes.base import Limits
-from paddock.inference.serve.wire import Ask
+from paddock.inference.serve.wire import Ask, Piece
 
 
 class Backend(Protocol):
@@ -33,8 +32,8 @@ class Backend(Protocol):
         """Waits for the first loading to end. Raises PaddockError if it failed."""
         ...
 
-    def generate(self, ask: Ask, timeout: float) -> AsyncGenerator[Event, None]:
-        """The events of one request. Leaving the loop early cancels it.
+    def generate(self, ask: Ask, timeout: float) -> AsyncGenerator[Piece, None]:
+        """What comes of one request. Leaving the loop early cancels it.
 
         Raises ApiError: 503 if the process dies or there is no end after ``timeout`` seconds, 400
         if it refuses.

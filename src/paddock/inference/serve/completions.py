@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
+import msgspec
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
-from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from paddock.inference.engine.request import Event
 from paddock.inference.serve.answers import Answer, Shape, usage_of
 from paddock.inference.serve.errors import ApiError
 from paddock.inference.serve.schema import CompletionRequest, Generation
 from paddock.inference.serve.state import State
-from paddock.inference.serve.wire import Ask
+from paddock.inference.serve.wire import Ask, Piece
+
+_encode = msgspec.json.Encoder().encode
 
 
 async def complete(
@@ -31,25 +32,37 @@ async def complete(
     state.enter(job.places)
     if asked.stream:
         return _Stream(job)
-    body = await _unless_gone(request, job.whole())
+    body = await _unless_gone(request.receive, job.whole())
     return JSONResponse(body) if body is not None else Response(status_code=499)
 
 
-class _Stream(StreamingResponse):
-    """A job's chunks. It is over when the response is, even if not one chunk was asked for."""
+class _Stream(Response):
+    """A job's chunks. It is over when the response is, even if not one chunk was asked for.
+
+    Starlette's own sends an empty chunk behind the last one, and has a task group for each
+    response: a quarter of what a stream costs where the model is small.
+    """
 
     def __init__(self, job: _Job) -> None:
         headers = {"Cache-Control": "no-cache"}
-        super().__init__(job.stream(), media_type="text/event-stream", headers=headers)
+        super().__init__(media_type="text/event-stream", headers=headers)
+        del self.headers["content-length"]
         self._job = job
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            await _unless_gone(receive, self._send(send))
         finally:
             # A client that leaves before the first chunk leaves a generator that never began,
             # whose own end does not come.
             self._job.done()
+
+    async def _send(self, send: Send) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        async with aclosing(self._job.stream()) as chunks:
+            async for chunk, more in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": more})
 
 
 class _Job:
@@ -64,15 +77,16 @@ class _Job:
         echo = isinstance(asked, CompletionRequest) and asked.echo
         decode = state.served.tokenizer.decode
         self.echoes = [decode(ask.prompt) if echo else "" for ask in asks for _ in range(self.n)]
-        self._begin = time.perf_counter()
+        self._begin = time.monotonic()
         self._user = asked.user
-        self._over = False
+        self._over = self._measured = False
 
     async def whole(self) -> dict[str, Any]:
         """The response's body."""
         try:
-            async for place, event in self._events():
-                self.answers[place].add(event, keep=self.shape.with_logprobs)
+            async with aclosing(self._pieces()) as pieces:
+                async for place, piece in pieces:
+                    self.answers[place].add(piece, keep=self.shape.with_logprobs)
         finally:
             self.done()
         choices = [
@@ -81,49 +95,46 @@ class _Job:
         ]
         return self.shape.whole(choices, self._usage())
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """The response's chunks as server-sent events."""
+    async def stream(self) -> AsyncGenerator[tuple[bytes, bool], None]:
+        """The response's chunks as server-sent events, and whether more come."""
         try:
             for i, echo in enumerate(self.echoes):
                 first = self.shape.first(i, echo)
                 if first:
-                    yield _sent(self.shape.chunk(first, self._so_far()))
+                    yield _sent(self.shape.chunk(first, self._so_far())), True
+            # The end goes out in one part: the last text, the token counts and the mark.
+            end, left = b"", self.places
             lengths = [len(echo) for echo in self.echoes]
-            async for place, event in self._events():
-                self.answers[place].add(event, keep=False)
-                if event.text or event.finish or self.shape.with_logprobs:
-                    piece = self.shape.piece(place, event, lengths[place])
-                    yield _sent(self.shape.chunk([piece], self._so_far()))
-                lengths[place] += len(event.text)
+            async with aclosing(self._pieces()) as pieces:
+                async for place, piece in pieces:
+                    self.answers[place].add(piece, keep=False)
+                    left -= piece.finish is not None
+                    if piece.text or piece.finish or piece.scored:
+                        choice = self.shape.piece(place, piece, lengths[place])
+                        end = _sent(self.shape.chunk([choice], self._so_far()))
+                        if left:
+                            yield end, True
+                    lengths[place] += len(piece.text)
             if self.shape.usage_in_chunks:
-                yield _sent(self.shape.chunk([], self._usage()))
-            yield b"data: [DONE]\n\n"
+                end += _sent(self.shape.chunk([], self._usage()))
+            self._measure()
+            yield end + b"data: [DONE]\n\n", False
         except ApiError as error:
             # The status is out already: the error is the last thing that the stream says.
-            yield _sent(error.body())
+            yield _sent(error.body()), False
         finally:
             self.done()
 
-    async def _events(self) -> AsyncGenerator[tuple[int, Event], None]:
-        """(answer's number, event) of all prompts as they come, within the request's time."""
-        if len(self.asks) == 1:
-            source = self._of(0)
-        else:
-            source = _merged([self._of(i) for i in range(len(self.asks))])
-        try:
-            async for item in source:
-                yield item
-        finally:
-            await source.aclose()
+    def _pieces(self) -> AsyncGenerator[tuple[int, Piece], None]:
+        """(answer's number, piece) of all prompts as they come, within the request's time."""
+        sources = [self._of(i) for i in range(len(self.asks))]
+        return sources[0] if len(sources) == 1 else _merged(sources)
 
-    async def _of(self, prompt: int) -> AsyncGenerator[tuple[int, Event], None]:
-        left = self.state.config.request_timeout - (time.perf_counter() - self._begin)
-        events = self.state.supervisor.generate(self.asks[prompt], left)
-        try:
-            async for event in events:
-                yield prompt * self.n + event.index, event
-        finally:
-            await events.aclose()
+    async def _of(self, prompt: int) -> AsyncGenerator[tuple[int, Piece], None]:
+        left = self.state.config.request_timeout - (time.monotonic() - self._begin)
+        async with aclosing(self.state.supervisor.generate(self.asks[prompt], left)) as pieces:
+            async for piece in pieces:
+                yield prompt * self.n + piece.index, piece
 
     def _usage(self) -> dict[str, Any]:
         return usage_of(self.answers, sum(len(ask.prompt) for ask in self.asks))
@@ -136,23 +147,30 @@ class _Job:
         if self._over:
             return
         self._over = True
+        self._measure()
         self.state.leave(self.places)
+
+    def _measure(self) -> None:
+        """Metrics and log; again it does nothing."""
+        if self._measured:
+            return
+        self._measured = True
         metrics = self.state.metrics
         prompt_tokens = sum(len(ask.prompt) for ask in self.asks)
         metrics.prompt_tokens.labels(metrics.model).inc(prompt_tokens)
         metrics.prompt_size.observe(prompt_tokens)
         for answer in self.answers:
-            if answer.first_at is not None:
-                metrics.ttft.observe(answer.first_at - self._begin)
+            if answer.first_s is not None:
+                metrics.ttft.observe(answer.first_s - self._begin)
             if answer.finish is None or answer.usage is None:
                 continue
             made = answer.usage.new_tokens
             metrics.new_tokens.labels(metrics.model).inc(made)
             metrics.answer_size.observe(made)
-            metrics.latency.observe(answer.last_at - self._begin)
+            metrics.latency.observe(answer.told_s - self._begin)
             metrics.success.labels(metrics.model, answer.finish).inc()
-            if made > 1 and answer.first_at is not None:
-                metrics.tpot.observe((answer.last_at - answer.first_at) / (made - 1))
+            if made > 1 and answer.first_s is not None:
+                metrics.tpot.observe((answer.last_s - answer.first_s) / (made - 1))
         if self.state.log.prompts:
             decode = self.state.served.tokenizer.decode
             self.state.log.said(
@@ -194,10 +212,10 @@ async def _merged(sources: list[Any]) -> AsyncGenerator[Any, None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _unless_gone(request: Request, work: Any) -> Any:
+async def _unless_gone(receive: Receive, work: Any) -> Any:
     """The result of ``work``, which is cancelled (None) if the client goes away first."""
     task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_disconnected(request))
+    watch = asyncio.ensure_future(_disconnected(receive))
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -209,12 +227,10 @@ async def _unless_gone(request: Request, work: Any) -> Any:
         await asyncio.gather(task, watch, return_exceptions=True)
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def _sent(body: dict[str, Any]) -> bytes:
-    return (
-        b"data: " + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
-    )
+    return b"data: " + _encode(body) + b"\n\n"

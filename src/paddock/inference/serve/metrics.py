@@ -45,10 +45,12 @@ class Metrics:
         self._model = model
         self._before: dict[str, float] = {}
         self.ttft = self._histogram(
-            "time_to_first_token_seconds", "Request to first token.", TTFT_BUCKETS
+            "time_to_first_token_seconds", "Request to the engine's first token.", TTFT_BUCKETS
         )
         self.tpot = self._histogram(
-            "time_per_output_token_seconds", "Mean of an answer after its first.", TPOT_BUCKETS
+            "time_per_output_token_seconds",
+            "Time per token from the engine's first one to its last.",
+            TPOT_BUCKETS,
         )
         self.latency = self._histogram(
             "e2e_request_latency_seconds", "Request to last token.", LATENCY_BUCKETS

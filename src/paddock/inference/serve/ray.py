@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+import time
 from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from typing import Any
@@ -22,6 +23,9 @@ from paddock.inference.serve.ray_ranks import PipeLauncher, RayRanks, bundles, s
 from paddock.inference.serve.state import State
 
 APPLICATION = "paddock"
+
+PROXIES_S = 240.0
+"""Seconds that the proxies may take to start, after those that Ray Serve waits itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +62,28 @@ class RayConfig:
 
 
 def deployment(config: ServeConfig, ray: RayConfig) -> Any:
-    """The Ray Serve application. A replica counts as started when its model is loaded."""
-    library = _library()
-    serve = library.serve
+    """The Ray Serve application. A replica counts as started when its model is loaded.
+
+    Raises UsageError for a wish that cannot be honoured.
+    """
     state: list[State] = []
-    split = split_of(config.options)
+    # vLLM starts its own ranks, within one node.
+    split = Split() if config.options.get("runtime") == "vllm" else split_of(config.options)
     placed: dict[str, Any] = {"ray_actor_options": {"num_cpus": ray.cpus, "num_gpus": ray.gpus}}
     if split.size > 1:
+        if ray.gpus:
+            raise UsageError(
+                f"gpus is {ray.gpus} with {split.size} ranks",
+                hint="leave --replica-gpus out: each rank takes one card",
+            )
         device = str(config.options.get("device", "auto"))
         placed = {
             "ray_actor_options": {"num_cpus": ray.cpus},
             "placement_group_bundles": bundles(split, device, ray.cpus),
             "placement_group_strategy": "PACK",
         }
+    library = _library()
+    serve = library.serve
 
     def application() -> Any:
         from paddock.inference.serve.app import build
@@ -115,27 +128,66 @@ def _with_ranks(library: Any, config: ServeConfig, split: Split) -> ServeConfig:
 def deploy(config: ServeConfig, ray: RayConfig) -> None:
     """Connects to the cluster, and starts the application or updates the one that runs.
 
-    An update replaces replica by replica. Raises PaddockError if there is no cluster or it cannot
-    be deployed.
+    An update replaces replica by replica. Raises UsageError for a wish that cannot be honoured,
+    PaddockError if there is no cluster or it cannot be deployed.
     """
+    if not config.port:
+        raise UsageError("port is 0", hint="choose one: it is the same on all nodes of the cluster")
+    # Replicas are reached through the proxies only.
+    inner = replace(config, host="127.0.0.1", insecure=False)
+    application = deployment(inner, ray)
     library = _library()
     if not library.is_initialized():
         _connect(library, ray.address)
-    # The proxies do what is left to them; addresses and keys were checked by ServeConfig.
+    _start_proxies(library, config)
+    try:
+        library.serve.run(application, name=APPLICATION, route_prefix="/")
+    except TimeoutError:
+        _until_proxies_serve(library)  # the replicas are there, or it had said RuntimeError
+    except (RuntimeError, library.exceptions.RayError) as error:
+        raise PaddockError(f"Ray Serve could not deploy: {error}") from None
+
+
+def _start_proxies(library: Any, config: ServeConfig) -> None:
+    """Starts the proxies, which do what is left to them; or finds those that run, if they fit."""
+    # Addresses and keys were checked by ServeConfig.
     http = {"host": config.host, "port": config.port}
     try:
         library.serve.start(proxy_location="EveryNode", http_options=http)
+    except TimeoutError:
+        _until_proxies_serve(library)
     except library.exceptions.RayError as error:
         raise PaddockError(
             f"Ray Serve's proxies did not start: {error}",
-            hint="the cluster is overloaded or the port taken; ray status says more",
+            hint="the port may be taken; Ray's logs say more",
         ) from None
-    # Replicas are reached through the proxies only.
-    inner = replace(config, host="127.0.0.1", insecure=False)
-    try:
-        library.serve.run(deployment(inner, ray), name=APPLICATION, route_prefix="/")
-    except RuntimeError as error:
-        raise PaddockError(f"Ray Serve could not deploy: {error}") from None
+    # Ray Serve only warns that it goes on listening where it did; nothing public tells it.
+    running = library.serve.context._get_global_client().http_config
+    if (running.host, running.port) != (config.host, config.port):
+        raise UsageError(
+            f"Ray Serve already listens on {running.host}:{running.port} of this cluster, not"
+            f" {config.host}:{config.port}",
+            hint=f"give --host {running.host} --port {running.port}, or serve shutdown first",
+        )
+
+
+def _until_proxies_serve(library: Any) -> None:
+    """Waits longer than Ray Serve does (60 s): on busy nodes a proxy takes minutes to start.
+
+    Raises PaddockError.
+    """
+    end = time.monotonic() + PROXIES_S
+    while True:
+        found = [str(one.value) for one in library.serve.status().proxies.values()]
+        # Nodes without a replica need no proxy: theirs drain.
+        if "HEALTHY" in found and not {"STARTING", "UNHEALTHY"} & set(found):
+            return
+        if time.monotonic() > end:
+            raise PaddockError(
+                f"Ray Serve's proxies did not start within {PROXIES_S:g} s: {', '.join(found)}",
+                hint="the cluster is overloaded or the port taken; ray status says more",
+            )
+        time.sleep(0.5)
 
 
 def _connect(library: Any, address: str) -> None:

@@ -80,18 +80,17 @@ class RayRanks:
                 try:
                     said = self._pipe.recv_bytes()
                 except (EOFError, OSError):
-                    said = b""
+                    self._end()
+                    return
+                # Nothing is said by a worker that ends; another may follow it.
                 meeting = msgspec.json.decode(said, type=Meeting) if said else None
                 refs = self._end()
-                if meeting is None:
-                    return
             if meeting is not None and not refs:
                 try:
                     refs = self._begin(meeting)
                 except self._ray.exceptions.RayError as error:
-                    self._end()
+                    refs, meeting = self._end(), None
                     self._pipe.send_bytes(f"Ray cannot start them: {error}".encode())
-                    return
             if refs and self._ray.wait(refs, timeout=0.5)[0]:
                 refs = self._end()  # one is gone: the others cannot go on without it
 

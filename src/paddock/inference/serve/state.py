@@ -56,6 +56,7 @@ class State:
         return Supervisor(
             config.model,
             {"max_batch": config.max_batch, **config.options},
+            stream_interval_s=config.stream_interval_s,
             on_stats=self.metrics.hear,
             on_death=self._died,
             on_loss=self._lost,

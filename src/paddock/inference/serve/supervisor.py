@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import queue
-import threading
+import socket
 import time
 from collections.abc import AsyncGenerator, Callable
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from typing import Any
 
 from paddock import errors
 from paddock.errors import PaddockError
-from paddock.inference.engine.request import Event
 from paddock.inference.runtimes.base import Limits
 from paddock.inference.serve import worker
 from paddock.inference.serve.errors import ApiError, unavailable
-from paddock.inference.serve.wire import Ask, decode, encode, event_from_list
+from paddock.inference.serve.link import ServerEnd
+from paddock.inference.serve.wire import (
+    Add,
+    Ask,
+    Broken,
+    Cancel,
+    Failed,
+    Lost,
+    Message,
+    Piece,
+    Ready,
+    Refused,
+    Stop,
+    Told,
+)
 
 RESTARTS, WITHIN = 5, 60.0
 """A worker that died so often within so many seconds is not started again."""
@@ -32,6 +43,7 @@ class Supervisor:
         model: str | None,
         options: dict[str, Any],
         *,
+        stream_interval_s: float = 0.0,
         on_stats: Callable[[dict[str, Any]], None] = lambda stats: None,
         on_death: Callable[[int | None], None] = lambda code: None,
         on_loss: Callable[[str], None] = lambda why: None,
@@ -40,14 +52,14 @@ class Supervisor:
         self.limits: Limits | None = None
         self.failure: PaddockError | None = None
         self.deaths = 0
-        self._model, self._options, self._target = model, options, target
+        self._arguments, self._target = (model, options, stream_interval_s), target
         self._on_stats, self._on_death, self._on_loss = on_stats, on_death, on_loss
         self._numbers = itertools.count()
-        self._waiting: dict[int, asyncio.Queue[Event | ApiError]] = {}
+        self._waiting: dict[int, asyncio.Queue[Piece | ApiError]] = {}
         self._died: list[float] = []
         self._stopping = False
         self._changed = asyncio.Event()
-        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._link: ServerEnd | None = None
         self._process: Any = None
 
     @property
@@ -63,20 +75,17 @@ class Supervisor:
     def start(self) -> None:
         """Starts the worker; it is ready some time later."""
         context = get_context("spawn")
-        mine, theirs = context.Pipe()
-        self._outbox = queue.SimpleQueue()
+        mine, theirs = socket.socketpair()
         self._process = context.Process(
             target=self._target,
-            args=(theirs, self._model, self._options),
+            args=(theirs, *self._arguments),
             name="paddock-worker",
             # Several ranks are started by the worker, which a daemon may not do.
             daemon=False,
         )
         self._process.start()
         theirs.close()
-        loop = asyncio.get_running_loop()
-        for run, arguments in ((_receive, (mine, loop, self._hear)), (_send, (mine, self._outbox))):
-            threading.Thread(target=run, args=arguments, daemon=True).start()
+        self._link = ServerEnd(mine, self._hear)
 
     async def until_ready(self) -> None:
         """Waits for the first loading to end. Raises what LLM.open raised in the worker."""
@@ -86,36 +95,36 @@ class Supervisor:
             self._changed.clear()
             await self._changed.wait()
 
-    async def generate(self, ask: Ask, timeout: float) -> AsyncGenerator[Event, None]:
-        """The events of one request. Leaving the loop early cancels it.
+    async def generate(self, ask: Ask, timeout: float) -> AsyncGenerator[Piece, None]:
+        """What comes of one request. Leaving the loop early cancels it.
 
         Raises ApiError: 503 if there is no worker, it dies or there is no end after ``timeout``
         seconds, 400 if the engine refuses.
         """
-        if not self.ready:
+        if self._link is None or not self.ready:
             raise unavailable("the model is not loaded yet", retry_after=5)
         number = next(self._numbers)
-        events: asyncio.Queue[Event | ApiError] = asyncio.Queue()
-        self._waiting[number] = events
-        self._outbox.put(encode("add", number=number, ask=ask.to_dict()))
+        self._link.send(Add(number, ask))
+        pieces: asyncio.Queue[Piece | ApiError] = asyncio.Queue()
+        self._waiting[number] = pieces
         left = ask.n
         late = unavailable(f"the answer was not there after {round(timeout, 1):g} s")
         # One timer for the answer: one for each token (wait_for) costs as much as sending it.
-        timer = asyncio.get_running_loop().call_later(timeout, events.put_nowait, late)
+        timer = asyncio.get_running_loop().call_later(timeout, pieces.put_nowait, late)
         try:
             while left:
-                event = await events.get()
-                if isinstance(event, ApiError):
+                piece = await pieces.get()
+                if isinstance(piece, ApiError):
                     # Whoever refused or died does not compute it any more.
-                    left = left if event is late else 0
-                    raise event
-                left -= event.finish is not None
-                yield event
+                    left = left if piece is late else 0
+                    raise piece
+                left -= piece.finish is not None
+                yield piece
         finally:
             timer.cancel()
             self._waiting.pop(number, None)
             if left:
-                self._outbox.put(encode("cancel", number=number))
+                self._link.send(Cancel(number))
 
     def kill(self) -> None:
         """Ends the worker at once."""
@@ -126,50 +135,51 @@ class Supervisor:
     async def stop(self) -> None:
         """Asks the worker to end and waits a little for it."""
         self._stopping = True
-        self._outbox.put(encode("stop", number=-1))
+        if self._link is not None:
+            self._link.send(Stop())
         for _ in range(100):
             if self._process is None or not self._process.is_alive():
                 break
             await asyncio.sleep(0.05)
         self.kill()
-        self._outbox.put(None)
+        if self._link is not None:
+            self._link.close()
 
-    def _hear(self, message: bytes | None) -> None:
+    def _hear(self, message: Message | None) -> None:
         """One message, in the event loop; None means that the worker is gone."""
         if message is None:
             self._gone()
-            return
-        value = decode(message)
-        kind = value["kind"]
-        if kind == "step":
-            for row in value["events"]:
-                events = self._waiting.get(row[0])
-                if events is not None:
-                    events.put_nowait(event_from_list(row))
-            if value["stats"] is not None:
-                self._on_stats(value["stats"])
-        elif kind in ("refused", "broken"):
-            events = self._waiting.get(value["number"])
-            if events is not None:
-                error = ApiError(400, value["message"], code="invalid_value")
-                events.put_nowait(error if kind == "refused" else unavailable(value["message"]))
-        elif kind == "ready":
-            self.limits = Limits(**value["limits"])
+        elif isinstance(message, Told):
+            for piece in message.pieces:
+                self._hand(piece.request, piece)
+            if message.stats is not None:
+                self._on_stats(message.stats)
+        elif isinstance(message, Refused):
+            refusal = ApiError(400, message.message, code="invalid_value")
+            self._hand(message.number, refusal)
+        elif isinstance(message, Broken):
+            self._hand(message.number, unavailable(message.message))
+        elif isinstance(message, Ready):
+            self.limits = message.limits
             self._changed.set()
-        elif kind == "lost":
+        elif isinstance(message, Lost):
             # The worker keeps what waits in it, and says "ready" when it goes on.
             self.limits = None
-            self._on_loss(value["why"])
-        elif kind == "failed":
-            known = getattr(errors, value["error"], PaddockError)
-            self.failure = _again(known, value["message"], value["hint"])
+            self._on_loss(message.why)
+        elif isinstance(message, Failed):
+            known = getattr(errors, message.error, PaddockError)
+            self.failure = _again(known, message.message, message.hint)
             self._changed.set()
+
+    def _hand(self, number: int, item: Piece | ApiError) -> None:
+        pieces = self._waiting.get(number)
+        if pieces is not None:
+            pieces.put_nowait(item)
 
     def _gone(self) -> None:
         was_ready, self.limits = self.ready, None
-        self._outbox.put(None)
-        for events in self._waiting.values():
-            events.put_nowait(unavailable("the worker died while it computed this answer"))
+        for pieces in self._waiting.values():
+            pieces.put_nowait(unavailable("the worker died while it computed this answer"))
         self._changed.set()
         if self._stopping or self.failure is not None:
             return
@@ -193,28 +203,3 @@ def _again(kind: type[PaddockError], message: str, hint: str | None) -> PaddockE
     error = kind.__new__(kind)
     PaddockError.__init__(error, message, hint=hint)
     return error
-
-
-def _receive(
-    pipe: Connection, loop: asyncio.AbstractEventLoop, hear: Callable[[bytes | None], None]
-) -> None:
-    while True:
-        try:
-            message: bytes | None = pipe.recv_bytes()
-        except (EOFError, OSError):
-            message = None
-        try:
-            loop.call_soon_threadsafe(hear, message)
-        except RuntimeError:  # the loop is closed: the server has ended
-            return
-        if message is None:
-            return
-
-
-def _send(pipe: Connection, outbox: queue.SimpleQueue[bytes | None]) -> None:
-    """In a thread: a pipe that is full, because a step takes long, must not stop the loop."""
-    while (message := outbox.get()) is not None:
-        try:
-            pipe.send_bytes(message)
-        except OSError:
-            return

@@ -1,19 +1,21 @@
-"""What server and worker say to each other: JSON messages over a pipe, one for each step."""
+"""What server and worker say to each other: MessagePack messages over a pipe."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from paddock.inference.engine.request import Event, Usage
-from paddock.inference.runtimes.base import SamplingParams
+import msgspec
+
+from paddock.inference.engine.request import Finish, Usage
+from paddock.inference.runtimes.base import Limits, SamplingParams
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request on its way to the worker; ``grammar`` is ``grammar.compile_schema``'s text."""
+    """A request on its way to the worker; ``grammar`` is ``grammar.compile_schema``'s text.
+
+    Of an answer that nobody reads while it is made (``stream`` False) only the whole is told.
+    """
 
     prompt: list[int]
     sampling: SamplingParams
@@ -24,52 +26,106 @@ class Ask:
     n: int = 1
     logprobs: int | None = None
     grammar: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Ask:
-        """``to_dict`` undone."""
-        lists = {name: tuple(value[name]) for name in ("stop_ids", "stop")}
-        return cls(**{**value, **lists, "sampling": SamplingParams(**value["sampling"])})
+    stream: bool = False
 
 
-def encode(kind: str, **values: Any) -> bytes:
-    """One message."""
-    return json.dumps({"kind": kind, **values}, separators=(",", ":")).encode()
+class Scored(msgspec.Struct, array_like=True, frozen=True):
+    """One token with its log probability, the likeliest ones, and the text that it made certain."""
+
+    token: int
+    text: str
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
 
 
-def decode(message: bytes) -> dict[str, Any]:
-    """``encode`` undone; ``kind`` says what it is."""
-    value: dict[str, Any] = json.loads(message)
-    return value
+class Piece(msgspec.Struct, array_like=True, frozen=True):
+    """What came of answer ``index`` of a request since the piece before: ``text`` of ``tokens``.
+
+    The engine had the first of the tokens at ``first_s`` and the last at ``last_s``, in seconds of
+    ``time.monotonic``, which is the same for all processes of a machine. ``scored`` has them one by
+    one, if log probabilities were asked for. An answer's last piece has ``finish`` and ``usage``.
+    """
+
+    request: int
+    index: int
+    text: str
+    tokens: int
+    first_s: float
+    last_s: float
+    finish: Finish | None = None
+    usage: Usage | None = None
+    scored: tuple[Scored, ...] = ()
 
 
-def event_to_list(event: Event) -> list[Any]:
-    """An event without the names, which would be most of the message."""
-    row: list[Any] = [event.request, event.index, event.token, event.text]
-    if event.finish is None and event.logprob is None:
-        return row
-    return [*row, event.finish, event.logprob, event.top, event.stop,
-            asdict(event.usage) if event.usage else None]  # fmt: skip
+class Add(msgspec.Struct, tag=True):
+    """Answer this; ``number`` is the server's name for it."""
+
+    number: int
+    ask: Ask
 
 
-def event_from_list(row: list[Any]) -> Event:
-    """``event_to_list`` undone."""
-    request, index, token, text, *rest = row
-    if not rest:
-        return Event(request, token, text, index=index)
-    finish, logprob, top, stop, usage = rest
-    return Event(
-        request,
-        token,
-        text,
-        finish,
-        index,
-        logprob,
-        tuple((token, value) for token, value in top),
-        stop,
-        Usage(**usage) if usage else None,
-    )
+class Cancel(msgspec.Struct, tag=True):
+    """Nobody waits for it any more."""
+
+    number: int
+
+
+class Stop(msgspec.Struct, tag=True):
+    """End."""
+
+
+class Ready(msgspec.Struct, tag=True):
+    """The model is loaded, or ranks that were lost are there again."""
+
+    limits: Limits
+
+
+class Failed(msgspec.Struct, tag=True):
+    """It will not be: the name of a PaddockError, its message and its hint."""
+
+    error: str
+    message: str
+    hint: str | None = None
+
+
+class Told(msgspec.Struct, tag=True):
+    """What came of the engine's steps, and now and then its statistics (``EngineStats``)."""
+
+    pieces: list[Piece]
+    stats: dict[str, int] | None = None
+
+
+class Refused(msgspec.Struct, tag=True):
+    """The engine does not take the request, and why."""
+
+    number: int
+    message: str
+
+
+class Broken(msgspec.Struct, tag=True):
+    """The request ended in the middle, and why."""
+
+    number: int
+    message: str
+
+
+class Lost(msgspec.Struct, tag=True):
+    """Ranks were lost; what had not begun waits for "ready"."""
+
+    why: str
+
+
+Message = Add | Cancel | Stop | Ready | Failed | Told | Refused | Broken | Lost
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Message).decode
+
+
+def encode(message: Message) -> bytes:
+    """One message as it goes through the pipe."""
+    return _encode(message)
+
+
+def decode(data: bytes | bytearray) -> Message:
+    """``encode`` undone."""
+    message: Message = _decode(data)
+    return message

@@ -1,4 +1,4 @@
-"""The process that has the model: takes requests from a pipe, runs the engine, sends its events.
+"""The process that has the model: takes requests, runs the engine, tells what came.
 
 A process of its own, so that the HTTP side stays responsive while a step computes, and so that a
 crash in native code ends the requests it had and not the server.
@@ -6,97 +6,102 @@ crash in native code ends the requests it had and not the server.
 
 from __future__ import annotations
 
-import select
 import signal
+import socket
 import sys
 import time
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from typing import Any
 
 from paddock.errors import PaddockError, RanksLost, RuntimeLost
 from paddock.inference.engine.request import Request
 from paddock.inference.llm import LLM
-from paddock.inference.runtimes.base import Recoverable, Runtime
+from paddock.inference.runtimes.base import Recoverable
 from paddock.inference.serve.grammar import Grammars
-from paddock.inference.serve.wire import Ask, decode, encode, event_to_list
+from paddock.inference.serve.link import WorkerEnd
+from paddock.inference.serve.outgoing import Outgoing
+from paddock.inference.serve.wire import (
+    Add,
+    Ask,
+    Broken,
+    Cancel,
+    Failed,
+    Lost,
+    Message,
+    Piece,
+    Ready,
+    Refused,
+    Stop,
+    Told,
+)
 
 STATS_EVERY = 0.25
 """Seconds between two reports of the engine's statistics, and one when it comes to rest."""
 
 
-def run(pipe: Connection, model: str | None, options: dict[str, Any]) -> None:
-    """The process's main function: until the pipe says stop or its other end is gone."""
+def run(
+    server: socket.socket, model: str | None, options: dict[str, Any], stream_interval_s: float
+) -> None:
+    """The process's main function: until the server says stop or is gone."""
     # Ctrl-C reaches the whole group; the server decides what becomes of running requests.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    link = WorkerEnd(server)
     try:
         llm = LLM.open(model, **options)
     except PaddockError as error:
-        pipe.send_bytes(_failed(error))
+        link.send(_failed(error))
         return
-    pipe.send_bytes(_ready(llm.runtime))
+    link.send(Ready(llm.runtime.limits))
     try:
-        _Loop(pipe, llm).run()
-    except (EOFError, BrokenPipeError):
+        _Loop(link, llm, stream_interval_s).run()
+    except (EOFError, ConnectionError):
         pass
     except RuntimeLost as error:
         sys.exit(f"the worker ends: {error}")
     except PaddockError as error:
-        pipe.send_bytes(_failed(error))
+        link.send(_failed(error))
     finally:
         llm.close()
 
 
-def _ready(runtime: Runtime) -> bytes:
-    return encode("ready", limits=asdict(runtime.limits))
-
-
-def _failed(error: PaddockError) -> bytes:
-    return encode("failed", error=type(error).__name__, message=error.message, hint=error.hint)
+def _failed(error: PaddockError) -> Failed:
+    return Failed(type(error).__name__, error.message, error.hint)
 
 
 class _Loop:
-    def __init__(self, pipe: Connection, llm: LLM) -> None:
-        self._pipe = pipe
-        # Connection.poll makes a selector each time: 8 % of this thread with the built-in model.
-        self._incoming = select.poll()
-        self._incoming.register(pipe.fileno(), select.POLLIN)
+    def __init__(self, link: WorkerEnd, llm: LLM, stream_interval_s: float) -> None:
+        self._link = link
         self._engine = llm.engine
         self._runtime = llm.runtime
         self._tokenizer = llm.tokenizer
         self._grammars: Grammars | None = None
-        self._numbers: dict[int, int] = {}  # engine's -> the server's
-        self._asked: dict[int, int] = {}  # the server's -> engine's
-        self._open: dict[int, int] = {}  # answers still to end
+        self._outgoing = Outgoing(stream_interval_s)
         self._reported = 0.0
 
     def run(self) -> None:
-        """Alternates between the pipe and the engine's steps."""
+        """Alternates between the server's messages and the engine's steps."""
         while True:
-            busy = bool(self._open)
-            while self._incoming.poll(0 if busy else None):
-                message = decode(self._pipe.recv_bytes())
-                if message["kind"] == "stop":
+            while self._link.waiting(block=not self._outgoing):
+                message = self._link.receive()
+                if isinstance(message, Stop):
                     return
                 self._take(message)
-                busy = bool(self._open)
-            if busy:
+            if self._outgoing:
                 self._step()
 
-    def _take(self, message: dict[str, Any]) -> None:
-        number = message["number"]
-        if message["kind"] == "cancel":
-            if number in self._asked:
-                self._engine.cancel(self._asked[number])
-            return
-        ask = Ask.from_dict(message["ask"])
-        try:
-            added = self._engine.add(self._request(ask))
-        except PaddockError as error:
-            self._pipe.send_bytes(encode("refused", number=number, message=str(error)))
-            return
-        self._numbers[added], self._asked[number], self._open[number] = number, added, ask.n
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Cancel):
+            added = self._outgoing.added(message.number)
+            if added is not None:
+                self._engine.cancel(added)
+        elif isinstance(message, Add):
+            try:
+                added = self._engine.add(self._request(message.ask))
+            except PaddockError as error:
+                self._link.send(Refused(message.number, str(error)))
+                return
+            self._outgoing.open(added, message.number, message.ask)
 
     def _request(self, ask: Ask) -> Request:
         constrain = None
@@ -116,7 +121,6 @@ class _Loop:
         )
 
     def _step(self) -> None:
-        rows = []
         try:
             events = self._engine.step()
         except RanksLost as error:
@@ -130,48 +134,36 @@ class _Loop:
             # Whose fault it is cannot be told: all that were part of the step end, others go on.
             self._fail_all(str(error))
             return
-        for event in events:
-            if event.request not in self._numbers:
-                continue  # the end of one that was told already that it is broken
-            number = self._numbers[event.request]
-            row = event_to_list(event)
-            row[0] = number
-            rows.append(row)
-            if event.finish is not None:
-                self._ended(event.request, number)
         now = time.monotonic()
+        self._tell(self._outgoing.take(events, now, self._engine.expected_s), now)
+
+    def _tell(self, pieces: list[Piece], now: float) -> None:
+        """Sends pieces and, when it is time for them, statistics."""
         stats = None
-        if now - self._reported > STATS_EVERY or not self._open:
+        if now - self._reported > STATS_EVERY or not self._outgoing:
             self._reported = now
             stats = asdict(self._engine.stats())
-        if rows or stats:
-            self._pipe.send_bytes(encode("step", events=rows, stats=stats))
+        if pieces or stats:
+            self._link.send(Told(pieces, stats))
 
     def _recover(self, why: str) -> None:
         """Ranks were lost: who was in the middle of an answer is told, the others wait for more.
 
         Raises PaddockError if there will be no other group.
         """
+        self._tell(self._outgoing.flush(), time.monotonic())
         for added in self._engine.lost():
-            number = self._numbers.pop(added)
-            del self._asked[number], self._open[number]
-            self._pipe.send_bytes(encode("broken", number=number, message=why))
-        self._pipe.send_bytes(encode("lost", why=why))
+            self._link.send(Broken(self._outgoing.drop(added), why))
+        self._link.send(Lost(why))
         assert isinstance(self._runtime, Recoverable), "only such runtimes lose ranks"
         self._runtime.recover()
-        self._pipe.send_bytes(_ready(self._runtime))
+        self._link.send(Ready(self._runtime.limits))
 
     def _fail_all(self, message: str, lost: bool = False) -> None:
-        for number, added in list(self._asked.items()):
+        self._tell(self._outgoing.flush(), time.monotonic())
+        for added, number in self._outgoing.numbers():
             self._engine.cancel(added)
-            self._pipe.send_bytes(encode("broken", number=number, message=message))
+            self._outgoing.drop(added)
+            self._link.send(Broken(number, message))
         if not lost:
             self._engine.step()
-        self._numbers.clear()
-        self._asked.clear()
-        self._open.clear()
-
-    def _ended(self, engine_number: int, number: int) -> None:
-        self._open[number] -= 1
-        if not self._open[number]:
-            del self._open[number], self._asked[number], self._numbers[engine_number]

@@ -27,8 +27,10 @@ class Slots:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._slots = [_Slot() for _ in range(limits.max_batch)]
         self.requests = (Request * limits.max_batch)()
+        self._slots = [_Slot(request, limits) for request in self.requests]
+        self._wanted = 0
+        self._plain = True  # no work asks for log probabilities
         self.results = Results()
         self._capacity = self._top = 0
         self._room(limits.max_batch, 0)
@@ -46,23 +48,27 @@ class Slots:
                 f"{len(work)} requests in a step; the limit is {limits.max_batch}"
             )
         wanted = most = 0
-        for i, item in enumerate(work):
-            check(item, limits)
-            slot, request = self._slots[i], self.requests[i]
-            slot.place(item, request)
-            if item.sampling is None:
-                request.wanted = 0
+        self._plain = True
+        for slot, item in zip(self._slots, work, strict=False):
+            if slot.goes_on(item):
+                wanted += 1
                 continue
-            request.wanted = 1 + item.n_draft
+            check(item, limits)
+            slot.place(item)
+            if item.sampling is None:
+                continue
             wanted += 1 + item.n_draft
-            slot.sample(item, item.sampling, request)
-            if item.logprobs:
+            if item.logprobs is not None:
+                self._plain = False
                 most = max(most, item.logprobs)
+        self._wanted = wanted
         self._room(wanted, min(most, limits.vocab_size))
         return wanted
 
     def choices(self, work: Sequence[Work]) -> list[Choice]:
         """What the library chose. Raises GenerationError for the first choice that is none."""
+        if self._plain and not any(self._outcomes[: self._wanted]):
+            return list(map(Choice, self._tokens[: self._wanted]))
         found: list[Choice] = []
         for item in work:
             if item.sampling is None:
@@ -106,25 +112,49 @@ class Slots:
 class _Slot:
     """One request's arrays, and what they were made from."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request, limits: Limits) -> None:
+        self._request = request
+        self._vocab = limits.vocab_size
+        self._page_size = limits.page_size
+        self._longest = limits.max_seq_len
         self._one = (c_int32 * 1)()
-        self._address = ctypes.addressof(self._one)
         self._tokens = array("i")
         self._pages: tuple[int, ...] | None = None
+        self._room = 0  # positions that the pages hold
         self._numbers = array("i")
         self._params: SamplingParams | None = None
         self._sampling = Sampling()
-        self._where = ctypes.addressof(self._sampling)
+        request.sampling = ctypes.addressof(self._sampling)
         self._special = True  # history, allowed or logprobs are set
+        self._decoding = False  # a step of one token that is sampled as usual
         self._history = array("i")
         self._allowed: ctypes.Array[ctypes.c_char] | None = None
 
-    def place(self, item: Work, request: Request) -> None:
-        """The tokens, the position and the pages."""
+    def goes_on(self, item: Work) -> bool:
+        """Takes one more token of what was there; False, and nothing taken, if more has changed."""
         tokens = item.tokens
+        if not (
+            self._decoding
+            and item.pages is self._pages
+            and item.sampling is self._params
+            and len(tokens) == 1
+            and item.allowed is None
+            and item.logprobs is None
+            and not item.n_draft
+            and 0 <= tokens[0] < self._vocab
+            and 0 <= item.start < self._room
+        ):
+            return False
+        self._one[0] = tokens[0]
+        self._request.start = item.start
+        return True
+
+    def place(self, item: Work) -> None:
+        """The tokens, the position, the pages, and how to choose."""
+        request, tokens, params = self._request, item.tokens, item.sampling
         if len(tokens) == 1:
             self._one[0] = tokens[0]
-            request.tokens = self._address
+            request.tokens = ctypes.addressof(self._one)
         else:
             self._tokens = array("i", tokens)
             request.tokens = self._tokens.buffer_info()[0]
@@ -133,10 +163,14 @@ class _Slot:
         if item.pages is not self._pages:
             self._pages = item.pages
             self._numbers = array("i", item.pages)
+            self._room = min(len(item.pages) * self._page_size, self._longest)
         request.pages = self._numbers.buffer_info()[0]
-        request.sampling = self._where
+        request.wanted = 0 if params is None else 1 + item.n_draft
+        if params is not None:
+            self._sample(item, params)
+        self._decoding = len(tokens) == 1 and params is not None and not self._special
 
-    def sample(self, item: Work, params: SamplingParams, request: Request) -> None:
+    def _sample(self, item: Work, params: SamplingParams) -> None:
         """How to choose; the usual case changes nothing."""
         s = self._sampling
         if params is not self._params:

@@ -56,13 +56,14 @@ class Begin(msgspec.Struct, tag=True):
 
 
 class Ready(msgspec.Struct, tag=True):
-    """A rank has loaded its part, in ``load_s`` seconds.
+    """A rank has loaded its part, in ``load_s`` seconds by the clock, ``load_cpu_s`` of processors.
 
     Bytes: of its weights and tables; resident before it began, and at most since then.
     """
 
     limits: Limits
     load_s: float
+    load_cpu_s: float
     weight_bytes: int
     before_bytes: int
     peak_bytes: int

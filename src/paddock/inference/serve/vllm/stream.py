@@ -1,4 +1,4 @@
-"""Between our requests and events and vLLM's completions API, of which only tokens are used.
+"""Between our requests and answers and vLLM's completions API, of which only tokens are used.
 
 Prompts go as token ids and stop tokens as ids, so that tokenizer, chat template and what ends an
 answer are this house's own, whatever computes. Source: docs.vllm.ai, "OpenAI-Compatible Server".
@@ -6,12 +6,13 @@ answer are this house's own, whatever computes. Source: docs.vllm.ai, "OpenAI-Co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from paddock.errors import UsageError
-from paddock.inference.engine.request import Event, Finish, Usage
-from paddock.inference.serve.wire import Ask
+from paddock.inference.engine.request import Finish, Usage
+from paddock.inference.serve.wire import Ask, Piece, Scored
 
 _FINISH: dict[str, Finish] = {"stop": "stop", "length": "length"}
 _PREFIX = "token_id:"
@@ -51,52 +52,61 @@ def body_of(ask: Ask, model: str) -> dict[str, Any]:
 
 
 class Translator:
-    """Turns the chunks of one request's stream into events; counts tokens answer by answer."""
+    """Turns the chunks of one request's stream into pieces; counts tokens answer by answer."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._made = [0] * ask.n
         self._cached = 0
 
-    def events(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
-        """One event for each token, the text with the last of a chunk's."""
+    def pieces(self, chunk: Mapping[str, Any]) -> Iterator[Piece]:
+        """One piece for each choice of a chunk; its tokens' time is that of the chunk."""
+        now = time.monotonic()
         usage = chunk.get("usage") or {}
         details = usage.get("prompt_tokens_details") or {}
         self._cached = details.get("cached_tokens") or self._cached
         for choice in chunk.get("choices", ()):
             index = choice.get("index", 0)
             tokens = choice.get("token_ids") or []
-            scores = choice.get("logprobs")
+            text = choice.get("text") or ""
             self._made[index] += len(tokens)
             finish = choice.get("finish_reason")
-            for i, token in enumerate(tokens[:-1]):
-                yield Event(0, token, "", None, index, *_scored(scores, i))
-            last = len(tokens) - 1
-            if not tokens and not choice.get("text") and finish is None:
+            if not tokens and not text and finish is None:
                 continue
-            yield Event(
+            yield Piece(
                 0,
-                tokens[-1] if tokens else None,
-                choice.get("text") or "",
-                _FINISH.get(finish, "cancelled") if finish else None,
                 index,
-                *(_scored(scores, last) if tokens else (None, ())),
-                choice.get("stop_reason"),
+                text,
+                len(tokens),
+                now,
+                now,
+                _FINISH.get(finish, "cancelled") if finish else None,
                 self._usage(index) if finish else None,
+                _scored(choice.get("logprobs"), tokens, text),
             )
 
     def _usage(self, index: int) -> Usage:
         return Usage(len(self._ask.prompt), self._made[index], self._cached, 0, 0)
 
 
-def _scored(scores: Any, at: int) -> tuple[float | None, tuple[tuple[int, float], ...]]:
-    """The log probability of a chunk's token ``at``, and the likeliest ones as ids."""
+def _scored(scores: Any, tokens: Sequence[int], text: str) -> tuple[Scored, ...]:
+    """The log probabilities of a chunk's tokens, if there are any; all text is the last one's."""
     if not scores:
-        return None, ()
-    tops = (scores.get("top_logprobs") or [])[at : at + 1] or [{}]
-    listed = sorted((tops[0] or {}).items(), key=lambda item: -item[1])
-    top = tuple((int(name.removeprefix(_PREFIX)), value) for name, value in listed)
-    return scores["token_logprobs"][at], top
+        return ()
+    found = []
+    listed = scores.get("top_logprobs") or []
+    for at, token in enumerate(tokens):
+        top = (listed[at] if at < len(listed) else None) or {}
+        best = sorted(top.items(), key=lambda item: -item[1])
+        found.append(
+            Scored(
+                token,
+                text if at == len(tokens) - 1 else "",
+                scores["token_logprobs"][at],
+                tuple((int(name.removeprefix(_PREFIX)), value) for name, value in best),
+            )
+        )
+    return tuple(found)
 
 
 def stats_of(text: str) -> dict[str, float]:

@@ -15,13 +15,12 @@ from typing import Any
 import httpx
 
 from paddock.errors import PaddockError, UsageError
-from paddock.inference.engine.request import Event
 from paddock.inference.runtimes.base import Limits
 from paddock.inference.serve.errors import ApiError, unavailable
 from paddock.inference.serve.supervisor import RESTARTS, WITHIN
 from paddock.inference.serve.vllm.command import Command
 from paddock.inference.serve.vllm.stream import Translator, body_of, stats_of
-from paddock.inference.serve.wire import Ask
+from paddock.inference.serve.wire import Ask, Piece
 from paddock.shell import Child
 
 CHECK_S = 1.0
@@ -75,10 +74,11 @@ class VllmSupervisor:
             self._changed.clear()
             await self._changed.wait()
 
-    async def generate(self, ask: Ask, timeout: float) -> AsyncGenerator[Event, None]:
+    async def generate(self, ask: Ask, timeout: float) -> AsyncGenerator[Piece, None]:
         """See Backend."""
         deadline = time.monotonic() + timeout
-        if self._http is None or not self.ready:
+        http = self._http
+        if http is None or not self.ready:
             raise unavailable("the model is not loaded yet", retry_after=5)
         try:
             body = body_of(ask, self._command.name)
@@ -86,23 +86,28 @@ class VllmSupervisor:
             raise ApiError(400, str(error), code="unsupported_parameter") from None
         translator = Translator(ask)
         left = ask.n
-        asked = self._http.build_request("POST", "/v1/completions", json=body)
+        asked = http.build_request("POST", "/v1/completions", json=body)
         try:
-            answer = await asyncio.wait_for(self._http.send(asked, stream=True), timeout)
+            answer = await asyncio.wait_for(http.send(asked, stream=True), timeout)
             try:
                 if answer.status_code != 200:
                     raise _refusal(answer.status_code, await answer.aread())
                 lines = aiter(answer.aiter_lines())
                 while (line := await _next(lines, deadline)) is not None:
-                    for event in _events(translator, line):
-                        left -= event.finish is not None
-                        yield event
+                    for piece in _pieces(translator, line):
+                        left -= piece.finish is not None
+                        yield piece
             finally:
                 await answer.aclose()
         except asyncio.TimeoutError:
             raise unavailable(f"the answer was not there after {round(timeout, 1):g} s") from None
         except httpx.HTTPError as error:
             raise unavailable(f"vLLM died while it computed this answer: {error}") from None
+        except RuntimeError:
+            # httpx's error where the connection that waits is closed because vLLM has ended.
+            if not http.is_closed:
+                raise
+            raise unavailable("vLLM died while it computed this answer") from None
         if left:
             raise unavailable("vLLM's answer ended before it was whole")
 
@@ -209,14 +214,14 @@ def lend(command: Command) -> int:
     return child.wait()
 
 
-def _events(translator: Translator, line: str) -> list[Event]:
+def _pieces(translator: Translator, line: str) -> list[Piece]:
     data = line.removeprefix("data:").strip()
     if not line.startswith("data:") or data == "[DONE]":
         return []
     chunk = json.loads(data)
     if "error" in chunk:
         raise unavailable(f"vLLM: {chunk['error'].get('message')}")
-    return list(translator.events(chunk))
+    return list(translator.pieces(chunk))
 
 
 async def _next(lines: AsyncIterator[str], deadline: float) -> str | None:

@@ -84,7 +84,9 @@ def join(orders: Orders) -> None:
 def _launch(orders: Orders) -> None:
     """Runs this host's ranks until they end well. Raises what the agent raises."""
     settings.export(dict(orders.environment))
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    # Its loggers have levels of their own, but nobody hears what does not pass this one.
+    elastic = logging.getLogger("torch.distributed.elastic")
+    elastic.handlers, elastic.propagate = [logging.NullHandler()], False
     nodes = orders.nodes
     with tempfile.TemporaryDirectory(prefix="paddock-ranks-") as folder:
         config = LaunchConfig(

@@ -157,7 +157,7 @@ def _load(
     threads = options.get("threads") or len(os.sched_getaffinity(0))
     options["threads"] = max(1, threads // seat.neighbours)
     ranks = collectives.connect(chosen, store, split, seat.rank)
-    started, (before, _) = time.perf_counter(), resident_bytes()
+    started, used, (before, _) = time.perf_counter(), time.process_time(), resident_bytes()
     runtime = build(
         part,
         device=name,
@@ -167,11 +167,11 @@ def _load(
         sharers=seat.neighbours,
         **options,
     )
-    took = time.perf_counter() - started
+    took, used = time.perf_counter() - started, time.process_time() - used
     _, peak = resident_bytes()
     weights = sum(t.nbytes for t in (*runtime.model.parameters(), *runtime.model.buffers()))
     engine.link.send(
-        wire.Ready(runtime.limits, took, weights, before, peak, name, options["dtype"])
+        wire.Ready(runtime.limits, took, used, weights, before, peak, name, options["dtype"])
     )
     return runtime, ranks
 
