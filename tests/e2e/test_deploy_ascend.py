@@ -84,7 +84,6 @@ def test_a_plan_a_taken_port_and_the_missing_library(desk: Desk, host: Simulated
     assert (broken.exit_code, MISSING in broken.stderr) == (127, True), broken
 
 
-@pytest.mark.slow
 def test_up_killed_resumed_again_and_down(desk: Desk, host: SimulatedHost) -> None:
     before = snapshot.take(host)
     inside = desk.inside(host, PORT)
