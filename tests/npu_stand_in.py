@@ -58,14 +58,15 @@ def fallback(op: Any, *args: Any, **kwargs: Any) -> Any:
     """Every operation on npu tensors."""
     called.add(op.name())
     flat, spec = pytree.tree_flatten((args, kwargs))
-    given = {id(raw_of(one)): one for one in flat if is_npu(one)}
+    # Held to the end: the id of one that is gone may be that of the result.
+    raws = [raw_of(one) if is_npu(one) else one for one in flat]
+    given = {id(raw): one for raw, one in zip(raws, flat, strict=True) if is_npu(one)}
     mixed = [one for one in flat if isinstance(one, torch.Tensor) and not is_npu(one) and one.dim()]
     name = op.name().partition(".")[0]
     if given and mixed and name not in COPIES:
         raise RuntimeError(f"{op.name()}: a tensor of {mixed[0].device} among those of npu")
     target = kwargs.get("device")
-    inner = [raw_of(one) if is_npu(one) else one for one in flat]
-    inner = [torch.device("cpu") if isinstance(one, torch.device) else one for one in inner]
+    inner = [torch.device("cpu") if isinstance(one, torch.device) else one for one in raws]
     words, named = pytree.tree_unflatten(inner, spec)
     named.pop("pin_memory", None)
     if name == "aten::_copy_from":  # (self, dst)
