@@ -84,7 +84,7 @@ def same(found: str, manifest: Manifest) -> bool:
     import msgspec
 
     try:
-        return msgspec.json.decode(found, type=Manifest) == manifest
+        return typed.decode(found, Manifest) == manifest
     except msgspec.MsgspecError:
         return False
 

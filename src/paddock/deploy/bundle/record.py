@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from paddock.deploy import typed
 from paddock.deploy.step import Machine
 from paddock.errors import StepFailed
 
@@ -55,7 +56,7 @@ def load(machine: Machine, folder: str, step: str) -> Record:
     if text is None:
         return Record()
     try:
-        return msgspec.json.decode(text, type=Record)
+        return typed.decode(text, Record)
     except msgspec.MsgspecError as error:
         raise StepFailed(
             step,

@@ -7,11 +7,11 @@ applied, after a change of the stack file too.
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 from paddock.deploy import typed
+from paddock.deploy.plan import private
 from paddock.deploy.provision import Context
 from paddock.errors import JournalError
 
@@ -37,20 +37,13 @@ def loads(data: bytes) -> Context:
 
 
 def save(folder: Path, context: Context) -> str:
-    """Writes a context once, mode 0600, on the disk before this returns; gives its name."""
+    """Writes a context once; gives its name."""
     data = dumps(context)
     name = hashlib.sha256(data).hexdigest()[:KEPT]
     path = folder / f"{name}.json"
     if path.exists():
         return name
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = folder / f".{name}.{os.getpid()}"
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(handle)
-    part.replace(path)
+    private.write(path, data)
     return name
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from paddock.deploy import typed
 from paddock.deploy.bundle import Source
+from paddock.deploy.plan import private
 from paddock.errors import BundleError
 
 NAME = "bundle.json"
@@ -16,7 +18,7 @@ def read(folder: Path) -> Source | None:
 
     path = folder / NAME
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Source)
+        return typed.decode(path.read_bytes(), Source)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
@@ -27,13 +29,10 @@ def read(folder: Path) -> Source | None:
 
 
 def write(folder: Path, source: Source) -> None:
-    """Remembers it, whole or not at all."""
+    """Remembers it."""
     import msgspec
 
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = folder / f"{NAME}.part"
-    part.write_bytes(msgspec.json.encode(source))
-    part.replace(folder / NAME)
+    private.write(folder / NAME, msgspec.json.encode(source))
 
 
 def forget(folder: Path) -> None:
