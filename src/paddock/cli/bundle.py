@@ -116,9 +116,7 @@ def install(
     serial: deployment.Serial = False,
     ignore: deployment.Ignore = None,
     break_lock: deployment.BreakLock = False,
-    no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Do not ask the model at the end.")
-    ] = False,
+    no_verify: deployment.NoVerify = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

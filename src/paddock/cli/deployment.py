@@ -59,6 +59,7 @@ BreakLock = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+NoVerify = Annotated[bool, typer.Option("--no-verify", help="Do not ask the model at the end.")]
 OneHost = Annotated[
     str | None,
     typer.Option(

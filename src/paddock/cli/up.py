@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -25,9 +25,7 @@ def up(
     serial: deployment.Serial = False,
     ignore: deployment.Ignore = None,
     break_lock: deployment.BreakLock = False,
-    no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Do not ask the model at the end.")
-    ] = False,
+    no_verify: deployment.NoVerify = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

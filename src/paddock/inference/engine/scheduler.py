@@ -58,12 +58,12 @@ class Scheduler:
 
     def admit(self) -> list[Generation]:
         """Lets in who is next while there are places, and pages for all of the text so far."""
+        size = self._limits.page_size
         admitted: list[Generation] = []
         at = 0
         while at < len(self.waiting) and len(self.running) < self._limits.max_batch:
             one = self.waiting[at]
             # A page for each that will need one, so that nobody is let in to be sent back at once.
-            size = self._limits.page_size
             growing = sum(len(other.pages) * size < other.end for other in self.running)
             spare = self.pages.available - growing
             if self._blocked == (one.number, spare):
